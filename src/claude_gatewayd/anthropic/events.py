@@ -125,6 +125,7 @@ class FirstEvent(NamedTuple):
     name: bytes = b""
 
 
+_ERRORS = (b"error", b"engine_error")
 _WAITING = FirstEvent("waiting")
 _BEGUN = re.compile(rb"[\r\n]*event: ?([^\r\n]{0,64})" + EOL)
 
@@ -146,7 +147,7 @@ class FirstEventFinder:
             if (first := _classify(event)) is not _WAITING:
                 return first
         named = _BEGUN.match(self._splitter.rest)
-        if named is not None and named[1] not in (b"ping", b"error", b"engine_error"):
+        if named is not None and named[1] != b"ping" and named[1] not in _ERRORS:
             return FirstEvent("content", name=named[1])  # its name is enough
         return _WAITING if self._left else FirstEvent("content")
 
@@ -168,13 +169,15 @@ def _classify(event: bytes) -> FirstEvent:
     kind, data = name_of(event), data_of(event)
     if not kind and not data:
         return _WAITING  # a comment
+    if kind and kind not in _ERRORS:  # its name is enough
+        return _WAITING if kind == b"ping" else FirstEvent("content", name=kind)
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
         document = None
     if isinstance(document, dict):
         kind = kind or str(document.get("type", "")).encode(errors="replace")
-        if kind in (b"error", b"engine_error"):
+        if kind in _ERRORS:
             error = document.get("error")
             named = error.get("type") if isinstance(error, dict) else None
             return FirstEvent("error", named if isinstance(named, str) else "api_error", data)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 # Betas whose requests have rate limits of their own: claude-code#42616 (a long context), vorpal#76 (fast mode).
@@ -27,6 +28,7 @@ def should_retry(value: bytes | None) -> bool | None:
     return {b"true": True, b"false": False}.get(value.strip().lower()) if value is not None else None
 
 
+@lru_cache(64)
 def client_timeout(value: bytes, otherwise: float) -> float:
     """Read x-stainless-timeout: how many seconds a client waits, but at least *otherwise* and at most an hour.
 

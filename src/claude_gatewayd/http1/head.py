@@ -121,6 +121,12 @@ class Fields(Mapping[bytes, bytes]):
                 lines.append(line)
         return lines
 
+    def all_but(self, drop: frozenset[bytes]) -> Lines:
+        """Return the lines less those in *drop*, to be written in this order: in one piece, if none is."""
+        if drop.isdisjoint(self.line_of):
+            return [self._text] if self._text else []
+        return self.edited(drop, _NOTHING_PUT)
+
     def _named_lines(self) -> list[tuple[bytes, bytes]]:
         if self._named is None:  # asked for several times where a name stands twice, as Set-Cookie may
             self._named = [(line.partition(b":")[0].lower(), line) for line in self.lines]

@@ -16,7 +16,7 @@ from typing import Any
 from claude_gatewayd.http1.server.accept import Acceptor
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection
 from claude_gatewayd.http1.server.connections import Connections
-from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.http1.server.exchange import Exchange, Underway
 from claude_gatewayd.http1.upstream.failure import UpstreamFailed
 from claude_gatewayd.ipc.channel import Channel
 from claude_gatewayd.problem import Problem
@@ -54,10 +54,11 @@ class Worker:
         self._parts.sharing.send_by(self._send_fact)
         self._parts.metrics.describe_by(lambda: self._snapshot()["snapshot"], mode.number)
         gateway = self._parts.gateway
+        self._straight_path = gateway.straight_path()
         self._connections = Connections(gateway.refusal)
         self._acceptor = Acceptor(
             listener,
-            lambda: ServerConnection(partial(self._handle, Remembered()), self._connections, Limits()),
+            self._connection,
             lambda: self._connections.make_room(MAX_CONNECTIONS + self._parts.dashboard.pages),
         )
         self._loopback_connections = Connections(gateway.refusal)
@@ -147,6 +148,16 @@ class Worker:
             ready.cancel()
         elif isinstance(problem := ready.exception(), EngineFailed):
             logger.warning("serving without LiteLLM: %s", problem.message)
+
+    def _connection(self) -> ServerConnection:
+        remembered = Remembered()
+        begin = partial(self._begin, remembered)
+        return ServerConnection(partial(self._handle, remembered), self._connections, Limits(), begin)
+
+    def _begin(self, remembered: Remembered, exchange: Exchange) -> Underway | None:
+        if self._beats.at_rest:
+            self._beats.wake()
+        return self._straight_path.begin(exchange, remembered)
 
     def _handle(self, remembered: Remembered, exchange: Exchange) -> Coroutine[Any, Any, None]:
         if self._beats.at_rest:

@@ -8,9 +8,8 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from claude_gatewayd.http1 import head, tcp
 from claude_gatewayd.http1.deadline import Deadline
@@ -19,7 +18,7 @@ from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.intake import Intake
 from claude_gatewayd.http1.repeated import RepeatedHead
 from claude_gatewayd.http1.server.connections import Connections
-from claude_gatewayd.http1.server.exchange import BodyCut, Exchange
+from claude_gatewayd.http1.server.exchange import Begin, BodyCut, Exchange, Handler, Underway
 
 logger = logging.getLogger(__name__)
 
@@ -40,22 +39,20 @@ class Limits:
     discard: float = 10.0  # to read away what a refused client still sends, so that it sees the answer
 
 
-Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
-
-
 class ServerConnection(asyncio.Protocol):
     """One client's connection. A task of its own runs *handler* for each request; it is cancelled when the client goes.
 
-    One task for all its requests: to make one for each costs more than to parse its head.
+    One task for all: to make one for each costs more than to parse its head. *begin* may get along without it.
     """
 
-    def __init__(self, handler: Handler, connections: Connections, limits: Limits) -> None:
+    def __init__(self, handler: Handler, connections: Connections, limits: Limits, begin: Begin | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self.draining = connections.draining
         self.close_after = False
         self.write_paused = False
         self.answer_source: Source | None = None
         self._handler = handler
+        self._begin = begin
         self._connections = connections
         self._waiting = connections.waiting
         self._limits = limits
@@ -64,6 +61,7 @@ class ServerConnection(asyncio.Protocol):
         self._heads = RepeatedHead()
         self._buffer = b""
         self._exchange: Exchange | None = None
+        self._underway: Underway | None = None
         self._task: asyncio.Task[None] | None = None
         self._nothing_to_do: asyncio.Future[None] | None = None
         self._eof = False
@@ -141,9 +139,7 @@ class ServerConnection(asyncio.Protocol):
         self._connections.remove(self)
         if self._exchange is not None:
             self._exchange.release()
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self._cancel()
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -187,8 +183,13 @@ class ServerConnection(asyncio.Protocol):
         if self._exchange is not None and not self._exchange.body_done and not self._discarding:
             self._read_deadline.set(self._limits.body_silence)
 
+    def need_task(self) -> None:
+        if self._nothing_to_do is not None and not self._nothing_to_do.done():
+            self._nothing_to_do.set_result(None)
+
     def exchange_finished(self) -> None:
         self.answer_source = None
+        self._underway = None
         exchange = self._exchange
         if self._transport is None or exchange is None:
             return
@@ -292,7 +293,9 @@ class ServerConnection(asyncio.Protocol):
         if self._intake.held_up and len(self._buffer) <= _AHEAD:
             self.resume_reading()
         if self._nothing_to_do is not None and not self._nothing_to_do.done():
-            self._nothing_to_do.set_result(None)
+            self._underway = self._begin(exchange) if self._begin is not None else None
+            if self._underway is None:
+                self._nothing_to_do.set_result(None)
 
     def _put(self, rest: bytes) -> None:
         """Leave the rest of what has come of a body for later: it takes long to follow."""
@@ -312,8 +315,9 @@ class ServerConnection(asyncio.Protocol):
                 await self._nothing_to_do
                 self._nothing_to_do = None
                 continue
+            underway, self._underway = self._underway, None
             try:
-                await self._handler(exchange)
+                await (self._handler(exchange) if underway is None else underway.go_on())
             except Exception:
                 if not exchange.finished:
                     exchange.abort()
@@ -332,11 +336,18 @@ class ServerConnection(asyncio.Protocol):
                 return
             self._exchange.finished = True
             self._exchange.release()
+        self._cancel()
+        self.send(self._connections.refusal(problem))
+        self._discard()
+
+    def _cancel(self) -> None:
+        """End what answers a request."""
+        if self._underway is not None:
+            self._underway.cancel()
+            self._underway = None
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        self.send(self._connections.refusal(problem))
-        self._discard()
 
     def _discard(self) -> None:
         """Read away what the client still sends before the connection is closed.

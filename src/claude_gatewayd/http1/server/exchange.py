@@ -1,15 +1,13 @@
 """One request and its answer, on the server side."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Sink, Source
 from claude_gatewayd.http1.head import Lines, RequestHead
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _UNREAD = 256 * 1024  # bytes of a body kept while nobody has asked for it
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -41,6 +39,8 @@ class Connection(Protocol):
 
     def resume_reading(self) -> None: ...
 
+    def need_task(self) -> None: ...
+
     def exchange_finished(self) -> None: ...
 
     def reset(self) -> None: ...
@@ -55,8 +55,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_raw", "_raw_size",
-        "_sink", "_unsent", "_waiter",
+        "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_on_body", "_raw",
+        "_raw_size", "_sink", "_unsent", "_waiter",
         "answered", "body_done", "finished", "first_sent_at", "head", "nudge", "sent", "started", "status",
     )  # fmt: skip
 
@@ -83,6 +83,7 @@ class Exchange:
         self._charged = 0
         self._sink: Sink | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._on_body: Callable[[], None] | None = None
         self._failure: Exception | None = None
 
     @property
@@ -104,16 +105,42 @@ class Exchange:
         """
         if (self.head.length or 0) > limit:
             raise BodyTooLarge
+        if self._budget is None:
+            self._begin_to_hold(limit, budget)
+        if not self.body_done or self._failure is not None:
+            await self._complete()
+        held = self.held
+        self._held = None
+        return held or b""
+
+    def hold_without_task(self, limit: int, budget: Budget, on_body: Callable[[], None]) -> bool:
+        """Begin to do as `hold` does, and call *on_body* when the whole body is `held`, or will not be had.
+
+        Return whether that is so already. `hold` may be called then.
+        """
+        self._begin_to_hold(limit, budget)
+        if self.body_done or self._failure is not None:
+            return True
+        self._on_body = on_body
+        return False
+
+    @property
+    def held(self) -> Bytes | None:
+        """What is held of the body's payload; None where it cannot be had, or somebody has it."""
+        if self._held is not None and len(self._held) != 1:
+            self._held = [b"".join(self._held)]
+        return self._held[0] if self._held is not None else None
+
+    def need_task(self) -> None:
+        """Have what was begun without a task go on in one."""
+        self._connection.need_task()
+
+    def _begin_to_hold(self, limit: int, budget: Budget) -> None:
         self._connection.resume_reading()
         self._raw = None
         self._limit = limit
         self._budget = budget
         self._charge(self._raw_size)
-        if not self.body_done or self._failure is not None:
-            await self._complete()
-        held = self._held or []
-        self._held = None
-        return held[0] if len(held) == 1 else b"".join(held)
 
     async def pipe(self, sink: Sink) -> None:
         """Write the raw body, chunk sizes and all, to *sink* as it comes. Raises BodyCut."""
@@ -158,9 +185,16 @@ class Exchange:
                 self._held.append(payload)
             if self._budget is not None:
                 self._charge(used)
-        if self.body_done and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self.body_done:
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
+            self._body_is_here()
         return used
+
+    def _body_is_here(self) -> None:
+        on_body, self._on_body = self._on_body, None
+        if on_body is not None:
+            on_body()
 
     def charge(self, size: int) -> None:
         """Charge the budget of `hold` with what is made of the body, until the exchange ends. Raises OverBudget."""
@@ -185,12 +219,14 @@ class Exchange:
         self._held = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(failure)
+        self._body_is_here()
 
     def release(self) -> None:
         """Forget what is held of the body."""
         self._raw = None
         self._held = None
         self.nudge = None
+        self._on_body = None
         if self._budget is not None:
             self._budget.left += self._charged
             self._budget = None
@@ -270,3 +306,17 @@ class Exchange:
         self.finished = True
         self.release()
         self._connection.reset()
+
+
+class Underway(Protocol):
+    """A request that is being answered without a task."""
+
+    def cancel(self) -> None:
+        """Its client has gone."""
+
+    def go_on(self) -> Coroutine[Any, Any, None]:
+        """Return what answers it in a task, from where it is."""
+
+
+Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
+Begin = Callable[[Exchange], Underway | None]

@@ -1,6 +1,7 @@
 """The upstream side: one connection, and one exchange after the other on it."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -34,8 +35,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._patience = 0.0
         self._is_first_pause = False
         self._may_ask_for_more = False
+        self._on_head: Callable[[], None] | None = None
+        self._on_end: Callable[[UpstreamFailed | None], None] | None = None
         self._unsent = 0
-        self._end_waiter: asyncio.Future[None] | None = None
+        self._look_waiter: asyncio.Future[None] | None = None
         self._deadline = Deadline(self.loop, self._expired)
         self._silence = Silence(self.loop, self._deadline)
         self._answer = AnswerReader(self._silence)
@@ -118,6 +121,21 @@ class UpstreamConnection(asyncio.Protocol):
             if seconds <= 0 and self._answer.head is None:
                 self._give_up()
 
+    def call_with_head(self, on_head: Callable[[], None], seconds: float) -> None:
+        """Call *on_head* once: with the `head` of the answer, or more of it than now; after *seconds*, or a failure."""
+        self._on_head = on_head
+        self._is_first_pause = True
+        self._deadline.set(seconds)
+
+    @property
+    def head(self) -> ResponseHead | None:
+        """The head of the answer, None while it is not here."""
+        return self._answer.head
+
+    def show(self, sees: Callable[[Bytes], bool]) -> None:
+        """Show *sees* the payload that is here, until it says that it has seen enough. It is kept for `begin_pipe`."""
+        self._answer.has_seen(sees)
+
     async def look(self, sees: Callable[[Bytes], bool], seconds: float) -> None:
         """Show *sees* the payload that is here and what comes, until it says that it has seen enough.
 
@@ -129,16 +147,16 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._failed is not None:
             raise self._failed
-        waiter = self._end_waiter = self.loop.create_future()
-        answer.look(sees, lambda: None if waiter.done() else waiter.set_result(None))
+        waiter = self._look_waiter = self.loop.create_future()
+        seen_enough = functools.partial(_done, waiter)
+        answer.look(sees, seen_enough)
+        timer = self.loop.call_later(seconds, seen_enough)
         try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except TimeoutError:
-            pass
+            await waiter
         finally:
+            timer.cancel()
             answer.stop_looking()
-            self._end_waiter = None
+            self._look_waiter = None
 
     def begin_pipe(
         self,
@@ -162,20 +180,28 @@ class UpstreamConnection(asyncio.Protocol):
         """Return when the sink has the whole body. Raises UpstreamFailed."""
         if self.body_done:
             return
-        if self._failed is not None:
-            raise self._failed
-        sink = self._answer.sink
-        assert sink is not None
-        self.resume_reading()
-        self._silence.heard(only_pings=False)
-        self._end_waiter = self.loop.create_future()
-        sink.source = self  # last: a sink that is full holds us up at once
+        ended: asyncio.Future[UpstreamFailed | None] = self.loop.create_future()
+        self.call_when_piped(lambda failure: None if ended.done() else ended.set_result(failure))
         try:
-            await self._end_waiter
+            failure = await ended
         finally:
-            self._end_waiter = None
+            self._on_end = None
             if self._answer.sink is not None:
                 self._answer.sink.source = None
+        if failure is not None:
+            raise failure
+
+    def call_when_piped(self, on_end: Callable[[UpstreamFailed | None], None]) -> None:
+        """Call *on_end* once the sink has the whole body, or with how the connection failed."""
+        if self._failed is not None:
+            on_end(self._failed)
+            return
+        sink = self._answer.sink
+        assert sink is not None
+        self._on_end = on_end
+        self.resume_reading()
+        self._silence.heard(only_pings=False)
+        sink.source = self  # last: a sink that is full holds us up at once
 
     @property
     def body_done(self) -> bool:
@@ -243,6 +269,8 @@ class UpstreamConnection(asyncio.Protocol):
                 self._read_head(data)
             else:
                 self._read_body(data)
+                if self._on_head is not None:
+                    self._call_on_head()
         except Malformed as problem:
             self._fail(UpstreamFailed("malformed", f"its answer is not HTTP/1.1: {problem.why}", silent=False))
             self.abort()
@@ -258,6 +286,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._intake.end()
         if exc is None and self._answer.end_with_connection():
             self._ended()
+            self._call_on_head()
         elif not self.body_done:
             where = "in the middle of its answer" if self._any_byte else "without an answer"
             self._fail(UpstreamFailed("lost", f"it closed the connection {where}", silent=not self._any_byte))
@@ -277,7 +306,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._deadline.clear()  # the silence is ours
 
     def resume_reading(self) -> None:
-        if self._intake.go_on() and self._end_waiter is not None:
+        if self._intake.go_on() and self._on_end is not None:
             self._silence.heard(only_pings=False)
 
     # -- inside
@@ -295,6 +324,20 @@ class UpstreamConnection(asyncio.Protocol):
             self._deadline.clear()
         if self._head_waiter is not None and not self._head_waiter.done():
             self._head_waiter.set_result(answer.head)
+        self._call_on_head()  # last: the connection may be another request's after it
+
+    def _call_on_head(self) -> None:
+        on_head, self._on_head = self._on_head, None
+        if on_head is not None:
+            self._deadline.clear()
+            on_head()
+
+    def _call_on_end(self, failure: UpstreamFailed | None) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            if self._answer.sink is not None:
+                self._answer.sink.source = None
+            on_end(failure)
 
     def _read_body(self, data: bytes) -> None:
         answer = self._answer
@@ -315,17 +358,19 @@ class UpstreamConnection(asyncio.Protocol):
         head = self._answer.head
         assert head is not None
         self.reusable = clean and self._request_sent and head.keep_alive and not self.lost
-        if self._end_waiter is not None and not self._end_waiter.done():
-            self._end_waiter.set_result(None)
+        _done(self._look_waiter)
+        self._call_on_end(None)
 
     def _expired(self) -> None:
-        if self._answer.head is not None:
+        if self._answer.head is not None and self._on_head is None:
             self._give_up()
             return
         unsent = self._transport.get_write_buffer_size() if self._transport is not None else 0
         if not self._is_first_pause and 0 < unsent != self._unsent:
             self._unsent = unsent  # a large request on a slow line is still on its way
             self._deadline.set(self._patience)
+        elif self._on_head is not None:
+            self._call_on_head()
         elif (self._is_first_pause or self._may_ask_for_more) and self._head_waiter is not None:
             if not self._head_waiter.done():
                 self._head_waiter.set_result(None)
@@ -342,6 +387,13 @@ class UpstreamConnection(asyncio.Protocol):
         if self._failed is None:
             failure.asked = True
             self._failed = failure
-        for waiter in (self._head_waiter, self._end_waiter):
+        for waiter in (self._head_waiter, self._look_waiter):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(self._failed)
+        self._call_on_head()
+        self._call_on_end(self._failed)
+
+
+def _done(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -8,7 +8,6 @@ from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic import model_list
 from claude_gatewayd.anthropic import request as anthropic_request
 from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
-from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
@@ -37,6 +36,7 @@ from claude_gatewayd.worker.gateway.own_pages import OwnPages, refused_by_guard
 from claude_gatewayd.worker.gateway.recording.record import Recording, kind_of
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.gateway.remote.client_address import ProxyTrust
+from claude_gatewayd.worker.gateway.straight.path import Straight, StraightPath
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
@@ -115,29 +115,41 @@ class Gateway:
         self._pages = own_pages
         self._admission = admission
 
-    async def handle(self, exchange: Exchange, remembered: Remembered) -> None:
-        """Answer one request, whatever happens. *remembered* is its connection's."""
+    def straight_path(self) -> StraightPath:
+        """Return what begins requests that need no task; `handle` goes on where they do."""
+        most = self._settings.max_body
+        return StraightPath(self, self._lanes.anthropic, self._recorder, self._tally, most, self._budget)
+
+    async def handle(self, exchange: Exchange, remembered: Remembered, straight: Straight | None = None) -> None:
+        """Answer one request, whatever happens. *remembered* is its connection's. It may have been begun *straight*."""
         tally = self._tally
-        tally.under_way += 1
-        recording = self._recorder.begin()
+        if straight is None:
+            tally.under_way += 1
+        recording = self._recorder.begin() if straight is None else straight.recording
         try:
             try:
-                status = await self._answer(exchange, recording, remembered)
+                status = await straight.answer() if straight is not None else 0
+                status = status or await self._answer(exchange, recording, remembered)
             except _REFUSALS as problem:
                 status = self._refuse(exchange, recording, problem)
             if status:
-                self._ended(exchange, recording, status)
+                self.ended(exchange, recording, status)
         except asyncio.CancelledError:
-            if exchange.answered or not exchange.finished:
-                self._ended(exchange, recording, exchange.status if exchange.answered else CLIENT_GONE)
+            self.cut_off(exchange, recording)
             raise
         except Exception:  # the connection logs it
-            self._ended(exchange, recording, exchange.status if exchange.answered else 500)
+            self.ended(exchange, recording, exchange.status if exchange.answered else 500)
             raise
         finally:
             tally.under_way -= 1
 
-    def _ended(self, exchange: Exchange, recording: Recording, status: int) -> None:
+    def cut_off(self, exchange: Exchange, recording: Recording) -> None:
+        """Count and record a request whose client has gone."""
+        if exchange.answered or not exchange.finished:
+            self.ended(exchange, recording, exchange.status if exchange.answered else CLIENT_GONE)
+
+    def ended(self, exchange: Exchange, recording: Recording, status: int) -> None:
+        """Count and record a request that has ended."""
         self._tally.answered(status)
         self._recorder.ended(recording, exchange, status)
 
@@ -153,7 +165,7 @@ class Gateway:
     ) -> int:
         """Answer a request that is refused with an error. Return the status."""
         refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
-        lines, text = _error(_path(guard.authority_of(exchange.head.target)[1])[0], refused)
+        lines, text = pages.error(_path(guard.authority_of(exchange.head.target)[1])[0], refused)
         recording.refused = not any(line.startswith(b"x-gateway-upstream") for line in refused.lines)
         route = NO_UPSTREAM if recording.refused else ()
         exchange.reply(refused.status, anthropic_errors.reason(refused.status), [*lines, *route], text)
@@ -166,6 +178,18 @@ class Gateway:
         text = anthropic_errors.error_body(problem.status, f"cannot read the request: {problem.why}")
         lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *NO_UPSTREAM, b"Connection: close"]
         return head.write_response(problem.status, anthropic_errors.reason(problem.status), lines) + text
+
+    def messages_at(self, exchange: Exchange, remembered: Remembered) -> bytes:
+        """Return the target of a request that asks for a message, by its header lines; b"" if `_answer` has to look."""
+        introduction = self._introductions.of(exchange.head, exchange.connection, remembered)
+        path, target = _path(exchange.head.target)  # one with an authority begins with no slash
+        if path != MESSAGES or exchange.head.method != b"POST" or not introduction.caller.credential:
+            return b""
+        return target if introduction.rejection is None and not introduction.comes_back else b""
+
+    def asks_for_key(self, introduction: Introduction) -> bool:
+        """Whether it has to be found out whose key a caller has, which may take a while."""
+        return bool(introduction.caller.key_digest) or self._admission.named.is_asked_for
 
     async def _answer(self, exchange: Exchange, recording: Recording, remembered: Remembered) -> int:
         request = exchange.head
@@ -190,9 +214,9 @@ class Gateway:
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
             raise Refused(508, f"cannot reach Anthropic: {where}. {hint}", NO_RETRY)
         key = None
-        if introduction.caller.key_digest or self._admission.named.is_asked_for:
+        if self.asks_for_key(introduction):
             key = await self._admission.admit(introduction, recording)
-        call = recording.call = self._admitted(exchange, path, target, introduction, key)
+        call = recording.call = self.admitted(exchange, path, target, introduction, key)
         route = call.route
         if path.startswith(bedrock_mode.PREFIX):
             route.lane, route.upstream = "bedrock-mode", "bedrock"
@@ -204,13 +228,12 @@ class Gateway:
                 return await self._lanes.litellm.answer(call)
             if path in _READ:  # whatever content type it names: its model says who may see it
                 call.body = await exchange.hold(self._settings.max_body, self._budget)
-                if (alias := self._parse(call)) is not None:
+                if (alias := self.parse(call)) is not None:
                     await self._rename(call, alias)
-                if bedrock_models.is_bedrock_only(call.model):
-                    route.lane = "bedrock"
+                route.lane = self.lane_of(call)
+                if route.lane == "bedrock":
                     return await self._ask_bedrock(call)
-                if self._lanes.litellm.may_serve(call) and await self._lanes.litellm.serves(call):
-                    route.lane = "litellm"
+                if route.lane == "litellm" and await self._lanes.litellm.serves(call):
                     return await self._lanes.litellm.answer(call)
         if call.body is None and exchange.body_done and not request.length and not request.chunked:
             call.body = b""
@@ -218,9 +241,15 @@ class Gateway:
             route.lane = "models"
             return await self._lanes.models.answer(call)
         if not call.caller.credential:
-            raise _no_credential()
+            raise pages.no_credential()
         route.lane = "anthropic"
         return await self._lanes.anthropic.answer(call)
+
+    def lane_of(self, call: Call) -> str:
+        """Return the lane of a call for Anthropic's API; "litellm" where LiteLLM has to be asked whether it is."""
+        if bedrock_models.is_bedrock_only(call.model):
+            return "bedrock"
+        return "litellm" if self._lanes.litellm.may_serve(call) else "anthropic"
 
     async def _show_dashboard(self, exchange: Exchange, path: bytes, target: bytes, refusal: Rejection | None) -> int:
         """Answer a request of the dashboard's. Return 0: it is not counted, and an open page is no work."""
@@ -278,14 +307,14 @@ class Gateway:
             betas = request.fields.all_of(b"anthropic-beta")
             call.replaced_headers.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
         call.body = await exchange.hold(self._settings.max_body, self._budget)
-        if (alias := self._parse(call)) is not None:
+        if (alias := self.parse(call)) is not None:
             await self._rename(call, alias)
         if bedrock_models.is_bedrock_only(call.model):
             return await self._ask_bedrock(call)
         return await self._lanes.anthropic.answer(call)
 
-    def _admitted(
-        self, exchange: Exchange, path: bytes, target: bytes, introduction: Introduction, key: NamedKey | None
+    def admitted(
+        self, exchange: Exchange, path: bytes, target: bytes, introduction: Introduction, key: NamedKey | None = None
     ) -> Call:
         """Admit the caller. Raises Refused without a credential, or without the key where it is required."""
         caller, digest = introduction.caller, introduction.digest
@@ -296,7 +325,7 @@ class Gateway:
         elif key is None and self._settings.remote and not caller.has_key:
             raise self._admission.without_key(introduction)
         if not caller.credential and not caller.has_key and key is None and not path.startswith(bedrock_mode.PREFIX):
-            raise _no_credential()
+            raise pages.no_credential()
         replaced, dropped = [], introduction.dropped
         if path in ROUTES and (token := callers.api_key_as_bearer(caller)):  # Anthropic takes it in its own header only
             caller = caller._replace(credential=token)
@@ -333,10 +362,10 @@ class Gateway:
                 except content_coding.TooMuch:
                     raise (BodyTooLarge if most == self._settings.max_body else OverBudget) from None
                 call.exchange.charge(len(call.body))
-        if (alias := self._parse(call)) is not None:
+        if (alias := self.parse(call)) is not None:
             await self._rename(call, alias)
 
-    def _parse(self, call: Call) -> str | None:
+    def parse(self, call: Call) -> str | None:
         """Read the model from the body; return what it is an alias of, None where it is none."""
         assert call.body is not None
         parsed = call.parsed = anthropic_request.read(call.body)
@@ -369,19 +398,3 @@ def _path(target: bytes) -> tuple[bytes, bytes]:
     if target.startswith(_PREFIX) and target[len(_PREFIX) :][:1] in (b"/", b"?", b""):
         target = target[len(_PREFIX) :] or b"/"
     return target.partition(b"?")[0], target
-
-
-def _error(path: bytes, refused: Refused) -> tuple[list[bytes], bytes]:
-    """Return the header lines and the body of an error, in the envelope that the clients of a path expect."""
-    lines = [JSON, *refused.lines]
-    if path in ROUTES:
-        return lines, anthropic_errors.openai_error_body(refused.status, refused.message)
-    if path.startswith(bedrock_mode.PREFIX):
-        more, body = bedrock_errors.as_aws(refused.status, refused.message)
-        return [*lines, *more], body
-    return lines, anthropic_errors.error_body(refused.status, refused.message)
-
-
-def _no_credential() -> Refused:
-    hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
-    return Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", NO_RETRY)

@@ -42,10 +42,14 @@ class Introduction:
 
 @dataclass(slots=True)
 class Remembered:
-    """The last introduction of one connection, and of which head it is: it ends with it, and so does the credential."""
+    """The last introduction of one connection, and of which head it is: it ends with it, and so does the credential.
+
+    *messages_at* is the target of requests that are like it and ask for a message, b"" of others; None if unknown yet.
+    """
 
     likeness: object = None
     introduction: Introduction | None = field(default=None, repr=False)
+    messages_at: bytes | None = None
 
 
 class HasEnds(Protocol):
@@ -74,6 +78,7 @@ class Introductions:
             found = self._look(request.fields, connection)
             if request.likeness is not None:
                 remembered.likeness, remembered.introduction = request.likeness, found
+                remembered.messages_at = None
         return found
 
     def _look(self, fields: Fields, connection: HasEnds) -> Introduction:

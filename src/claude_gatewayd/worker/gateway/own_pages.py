@@ -1,15 +1,22 @@
-"""What the gateway answers itself: the proof of who it is, metrics, whose a key is, health checks. None is counted."""
+"""What the gateway answers itself: the proof of who it is, metrics, whose a key is, health checks; and refusals.
+
+Only refusals are counted.
+"""
 
 from typing import TYPE_CHECKING, Final
 
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.ipc import proof
-from claude_gatewayd.worker.gateway.call import NO_RETRY, NO_UPSTREAM, Refused
+from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, NO_UPSTREAM, Refused
 from claude_gatewayd.worker.gateway.guard import Rejection
 from claude_gatewayd.worker.gateway.introduction import Introduction
 from claude_gatewayd.worker.gateway.keys import own_page
 from claude_gatewayd.worker.gateway.keys.own_page import KeyPage
+from claude_gatewayd.worker.gateway.lanes import bedrock_mode
+from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES
 from claude_gatewayd.worker.metrics.metrics import PATH as METRICS
 from claude_gatewayd.worker.metrics.metrics import Metrics
 
@@ -83,3 +90,20 @@ class OwnPages:
 def refused_by_guard(rejection: Rejection) -> Refused:
     """Return the refusal of a request that the guard rejects."""
     return Refused(rejection.status, rejection.message, NO_RETRY)
+
+
+def error(path: bytes, refused: Refused) -> tuple[list[bytes], bytes]:
+    """Return the header lines and the body of an error, in the envelope that the clients of a path expect."""
+    lines = [JSON, *refused.lines]
+    if path in ROUTES:
+        return lines, anthropic_errors.openai_error_body(refused.status, refused.message)
+    if path.startswith(bedrock_mode.PREFIX):
+        more, body = bedrock_errors.as_aws(refused.status, refused.message)
+        return [*lines, *more], body
+    return lines, anthropic_errors.error_body(refused.status, refused.message)
+
+
+def no_credential() -> Refused:
+    """Return the refusal of a request that has none."""
+    hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
+    return Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", NO_RETRY)

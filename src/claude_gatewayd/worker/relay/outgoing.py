@@ -1,7 +1,8 @@
 """A request to an upstream: the client's header lines, without those that are for the gateway."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.flow import Bytes
@@ -21,7 +22,7 @@ _NO_HEADERS: frozenset[bytes] = frozenset()
 _NO_LINES: Lines = []
 
 
-class OutgoingRequest(NamedTuple):
+class OutgoingRequest(msgspec.Struct, frozen=True):
     """A request to an upstream. *body* is None if it is streamed from the client.
 
     *repeatable*: sending it twice does no harm, and costs nothing.

@@ -4,9 +4,11 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from claude_gatewayd.anthropic import errors as anthropic_errors
-from claude_gatewayd.anthropic import events, sse
-from claude_gatewayd.anthropic.events import FirstEvent, FirstEventFinder, StreamWatch
+from claude_gatewayd.anthropic import events
+from claude_gatewayd.anthropic.events import FirstEvent, FirstEventFinder
 from claude_gatewayd.bedrock import event_stream
 from claude_gatewayd.bedrock.event_stream import EventStreamDecoder
 from claude_gatewayd.http1 import content_coding
@@ -18,14 +20,35 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection, Upstre
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.worker.metering.meter import Meter
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
-from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, _NO_LINES, OutgoingRequest
-from claude_gatewayd.worker.relay.sinks import CountedSink, EventStreamSink, MemorySink, PayloadSink
+from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, OutgoingRequest
+from claude_gatewayd.worker.relay.passing import Passing, is_stream, watch_of
+from claude_gatewayd.worker.relay.sinks import EventStreamSink, MemorySink
 
-_FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 _LONGEST_KEPT = 64 * 1024
 _LONGEST_ERROR = 32 * 1024  # it is parsed on the event loop
 _KEEP_TIMEOUT = 5.0
 _FRAMING_TIMEOUT = 0.2  # after the last event of a stream, for the last chunk
+
+
+class _Beginning:
+    """The first event of a stream, in a decoded copy."""
+
+    __slots__ = ("_decoder", "_finder", "first")
+
+    def __init__(self, decoder: content_coding.Decoder | EventStreamDecoder) -> None:
+        self._decoder = decoder
+        self._finder = FirstEventFinder()
+        self.first = FirstEvent("waiting")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nothing more would be found out by waiting."""
+        return self.first.verdict != "waiting" or self._decoder.blind
+
+    def sees(self, payload: Bytes) -> bool:
+        """Look at the next bytes. Return whether they are enough."""
+        self.first = self._finder.feed(self._decoder.feed(payload))
+        return self.is_known
 
 
 class Answer:
@@ -41,7 +64,7 @@ class Answer:
     @property
     def is_stream(self) -> bool:
         """Whether it is a stream of events. `first_event` and `pipe_to` turn AWS's into server-sent ones."""
-        return _is_stream(self.head.fields.get(b"content-type"))
+        return is_stream(self.head.fields.get(b"content-type"))
 
     async def first_event(self, seconds: float) -> FirstEvent:
         """Return what a stream begins with, apart from pings; "waiting" if nothing else comes within *seconds*.
@@ -49,26 +72,25 @@ class Answer:
         This inspects a decoded copy: `pass_on` and `keep` still send all of it. Raises UpstreamFailed, also for a
         stream that ends before its first event.
         """
-        decoder = self._events()
-        finder = FirstEventFinder()
-        first = FirstEvent("waiting")
-
-        def inspect(payload: Bytes) -> bool:
-            nonlocal first
-            assert decoder is not None
-            first = finder.feed(decoder.feed(payload))
-            return first.verdict != "waiting" or decoder.blind
-
-        if decoder is not None:
+        beginning = self._beginning()
+        if beginning is not None:
             try:
-                await self._connection.look(inspect, seconds)
+                await self._connection.look(beginning.sees, seconds)
             except BaseException:
                 self.abort()
                 raise
-            if first.verdict == "waiting" and not decoder.blind and self._connection.body_done:
+            if not beginning.is_known and self._connection.body_done:
                 self._pool.release(self._connection)
                 raise UpstreamFailed("lost", "its stream ended before the first event", silent=False)
-        return first
+        return beginning.first if beginning is not None else FirstEvent("waiting")
+
+    def begins_well(self) -> bool:
+        """Say whether what is here of a stream begins with an event, and no error; or it cannot be known."""
+        beginning = self._beginning()
+        if beginning is None:
+            return True
+        self._connection.show(beginning.sees)
+        return beginning.is_known and beginning.first.verdict != "error"
 
     async def error(self, seconds: float) -> tuple[str, str]:
         """Return the type and the message of an error, "" for what does not come within *seconds*.
@@ -120,48 +142,14 @@ class Answer:
         drop: frozenset[bytes] = _NO_HEADERS,
         only_pings: float | None = None,
     ) -> UpstreamFailed | None:
-        """Send it to the client as it comes: status, headers and body, unchanged and unbuffered. *meter* sees a copy.
+        """Send it to the client as it comes, as `Passing.begin` says. Returns how the upstream failed, if it did."""
+        passing = self.passing(exchange)
+        passing.begin(extra, meter=meter, silence=silence, watched=watched, drop=drop, only_pings=only_pings)
+        return await passing.until_end()
 
-        *drop* are headers to leave out. *silence* is how many seconds may pass without a byte, *only_pings* how many
-        with nothing but pings; without it, pings count as any other byte. A *watched* stream that breaks never looks
-        complete: it gets an SSE error event if it broke between two events, else the connection is reset. Returns how
-        the upstream failed, if it did.
-        """
-        watch = self._watch(meter) if watched else None
-        observer = watch if watched or only_pings is None or not self.is_stream else self._watch(meter)
-        counted = self.head.length is not None
-        sink = self._start(exchange, extra, watch, HOP_BY_HOP | drop if drop else HOP_BY_HOP)
-        failure = None
-        connection = self._connection
-        raw = sink is exchange
-        see = observer.see if observer is not None else meter.reader_of(self.head)
-        connection.begin_pipe(sink, raw=raw, silence=silence, watch=see, only_pings=only_pings)
-        try:
-            if not connection.body_done:  # a short one came with its head: nothing to wait for
-                exchange.flush()
-                await connection.piped()
-        except UpstreamFailed as failed:
-            failure = failed
-        except BaseException:
-            self.abort()
-            raise
-        if failure is None and watch is not None and watch.incomplete:
-            failure = UpstreamFailed("lost", "its stream ended without message_stop", silent=False)
-        trailers = connection.trailers if not raw else _NO_LINES
-        self._pool.release(connection)
-        # A stream that broke after its last event is complete, unless it is compressed or has a Content-Length: then
-        # the client waits for the rest of its bytes.
-        if failure is not None and (watch is None or counted or watch.compressed or not watch.complete):
-            if watch is None or counted or not watch.between_events:
-                exchange.flush()
-                exchange.abort()
-                return failure
-            status = 504 if failure.kind == "timeout" else 502
-            sink.write(anthropic_errors.error_event(status, f"Anthropic's answer broke off: {failure.detail}"))
-        if isinstance(sink, PayloadSink):
-            sink.end(trailers)
-        exchange.finish()
-        return failure
+    def passing(self, exchange: Exchange) -> Passing:
+        """Return what passes it on to a client."""
+        return Passing(self.head, self._connection, self._pool, exchange)
 
     async def pipe_to(self, sink: Sink, *, silence: float) -> None:
         """Write the payload to *sink* as it comes. At most *silence* seconds may pass with nothing but pings.
@@ -180,40 +168,12 @@ class Answer:
             raise
         self._pool.release(self._connection)
 
-    def _events(self) -> content_coding.Decoder | EventStreamDecoder | None:
-        """Return what makes server-sent events of a stream's bytes; None if its coding is unknown."""
+    def _beginning(self) -> "_Beginning | None":
+        """Return what looks at the first event of a stream; None if its coding is unknown."""
         if event_stream.is_event_stream(self.head.fields.get(b"content-type")):
-            return EventStreamDecoder()
-        return content_coding.decoder(self.head.fields.get(b"content-encoding"))
-
-    def _watch(self, meter: Meter | None = None) -> StreamWatch | None:
-        """Return a watch for the stream; None if its coding is unknown."""
-        coding = self.head.fields.get(b"content-encoding").lower()
-        also = meter.plain_reader_of(self.head) if meter is not None else None
-        if coding in (b"", b"identity"):
-            return StreamWatch(also=also)
-        decoder = content_coding.decoder(coding)
-        return StreamWatch(decoder, also) if decoder is not None else None
-
-    def _start(
-        self, exchange: Exchange, extra: Lines, watch: StreamWatch | None, drop: frozenset[bytes]
-    ) -> "Exchange | PayloadSink | CountedSink":
-        """Send the head of the answer to the client, and return the sink for the body."""
-        request, answer = exchange.head, self.head
-        lines = answer.without(drop)
-        has_body = request.method != b"HEAD" and answer.status not in (204, 304)
-        if not has_body or answer.length is not None:
-            exchange.start(answer.status, answer.reason, lines + extra)
-            return CountedSink(exchange, answer.length, watch) if watch is not None and answer.length else exchange
-        chunks_out = not request.is_http_10 and (answer.chunked or watch is not None)
-        if request.is_http_10 and answer.chunked:
-            lines = answer.without(drop | _FRAMING)
-        elif chunks_out and not answer.chunked:
-            lines = [*lines, b"Transfer-Encoding: chunked"]
-        exchange.start(answer.status, answer.reason, lines + extra, close=not chunks_out)
-        if watch is not None or (answer.chunked and (self.is_stream or not chunks_out)):
-            return PayloadSink(exchange, in_chunks=chunks_out)
-        return exchange
+            return _Beginning(EventStreamDecoder())
+        decoder = content_coding.decoder(self.head.fields.get(b"content-encoding"))
+        return _Beginning(decoder) if decoder is not None else None
 
     async def keep(self, *, most: int = _LONGEST_KEPT, within: float = _KEEP_TIMEOUT) -> KeptAnswer | None:
         """Read all of it, and release its connection. None if it is larger than *most* bytes, too slow, or breaks off.
@@ -221,7 +181,7 @@ class Answer:
         A stream is complete with its last event, even if its connection breaks after that.
         """
         sink = MemorySink(most)
-        watch = self._watch() if self.is_stream else None
+        watch = watch_of(self.head) if self.is_stream else None
         try:
             if watch is not None:
                 await self._connection.look(watch.sees_end, within)
@@ -251,11 +211,39 @@ class Answer:
         self._connection.abort()
 
 
+class RequestSent(msgspec.Struct, frozen=True):
+    """A *request* that was sent on a connection which had been idle, *at* a time of the loop: `Relay.ask` goes on."""
+
+    connection: UpstreamConnection
+    request: OutgoingRequest
+    at: float
+
+
 class Relay:
     """Send requests to one upstream, over a pool of connections."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    def send(
+        self, exchange: Exchange, request: OutgoingRequest, seconds: float, on_head: Callable[[], None]
+    ) -> RequestSent | None:
+        """Send a request that has its body, if there is an idle connection; wait for nothing.
+
+        *on_head* is called once: when there is an `answer`, or `ask` has to go on.
+        """
+        connection = self._pool.idle()
+        if connection is None:
+            return None
+        _send(exchange, request, connection)
+        sent = RequestSent(connection, request, connection.loop.time())
+        connection.call_with_head(on_head, min(seconds, mute.QUIET))
+        return sent
+
+    def answer(self, sent: RequestSent) -> Answer | None:
+        """Return the answer, if its head is here."""
+        head = sent.connection.head
+        return Answer(sent.connection, self._pool, head) if head is not None else None
 
     async def ask(
         self,
@@ -265,29 +253,36 @@ class Relay:
         seconds: float,
         fresh: bool,
         longer: Callable[[], Awaitable[float]] | None = None,
+        sent: RequestSent | None = None,
     ) -> Answer:
         """Send a request, and return its answer when the head has been received.
 
         *exchange* is the client's, None for a request of our own, which must have its body. *seconds* is the time
-        limit, from when the request is sent; when it is over, *longer* may extend it. *fresh* is for a new connection,
-        which a request whose body is streamed always gets. Raises UpstreamFailed, with `stale` set if a connection that
-        had been idle died before any byte, and BodyCut.
+        limit, from when it is sent; from now, if it was *sent*, which is not sent again. When it is over, *longer* may
+        extend it. *fresh* is for a new connection, which a request whose body is streamed always gets. Raises
+        UpstreamFailed, with `stale` set if a connection that had been idle died before any byte, and BodyCut.
         """
-        found = None if fresh or request.body is None else self._pool.idle()
+        quiet = mute.QUIET
+        if sent is not None:
+            found: UpstreamConnection | None = sent.connection
+            quiet = max(0.0, quiet - (sent.connection.loop.time() - sent.at))
+        else:
+            found = None if fresh or request.body is None else self._pool.idle()
         used_before = found is not None
         connection = found or await self._pool.connect()
         upload: asyncio.Task[None] | None = None
         try:
-            _send(exchange, request, connection)
+            if sent is None:
+                _send(exchange, request, connection)
             if request.body is None:
                 assert exchange is not None
                 upload = asyncio.create_task(_upload(exchange, connection))
             answer: ResponseHead | None
             if used_before:
-                answer = await connection.answer_unless_quiet(seconds, mute.QUIET, longer)
+                answer = await connection.answer_unless_quiet(seconds, quiet, longer)
                 if answer is None:
                     send = functools.partial(_send, exchange, request)
-                    until = connection.loop.time() + seconds - mute.QUIET
+                    until = connection.loop.time() + seconds - quiet
                     again = mute.Resend(send, request.repeatable, until, longer)
                     connection, answer = await mute.answer(connection, self._pool, again)
             else:
@@ -308,11 +303,6 @@ class Relay:
                 exchange.source = None
                 connection.resume_reading()
         return Answer(connection, self._pool, answer)
-
-
-@functools.lru_cache(8)
-def _is_stream(content_type: bytes) -> bool:
-    return sse.is_stream(content_type) or event_stream.is_event_stream(content_type)
 
 
 def _send(exchange: Exchange | None, request: OutgoingRequest, connection: UpstreamConnection) -> None:

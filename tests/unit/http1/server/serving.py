@@ -10,9 +10,9 @@ from claude_gatewayd.http1 import framing
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server.accept import Acceptor
-from claude_gatewayd.http1.server.connection import Handler, Limits, ServerConnection
+from claude_gatewayd.http1.server.connection import Limits, ServerConnection
 from claude_gatewayd.http1.server.connections import Connections
-from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.http1.server.exchange import Exchange, Handler
 from tests.fakes.transport import settle
 from tests.support.loop import Client
 

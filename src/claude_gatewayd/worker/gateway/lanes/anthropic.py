@@ -19,7 +19,8 @@ from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey, Circuits, circuit_key
 from claude_gatewayd.worker.gateway.lanes.fallback import Fallback
 from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
-from claude_gatewayd.worker.relay.relay import Answer, Relay
+from claude_gatewayd.worker.relay.passing import Passing
+from claude_gatewayd.worker.relay.relay import Answer, Relay, RequestSent
 from claude_gatewayd.worker.tally import Tally
 from claude_gatewayd.worker.usage.budget import BudgetState
 
@@ -58,16 +59,29 @@ class AnthropicLane:
         self._recorder = OutcomeRecorder(settings.rules, authorization, circuits, tally, alarm)
         self._attempts = Attempts(settings, relay, authorization, self._recorder, tally)
 
-    async def answer(self, call: Call) -> int:
-        """Answer a call. Raises Refused, BodyCut."""
+    def send(self, call: Call, on_head: Callable[[], None]) -> RequestSent | None:
+        """Ask for a message as far as that goes without waiting; None where it has to wait. `answer` can go on.
+
+        *on_head* is called once, when there may be a `success`.
+        """
+        if self._fallback is not None and self._circuits.is_known(_circuit_of(call)):
+            return None
+        return self._attempts.send(call, self._fallback, on_head)
+
+    def success(self, call: Call, sent: RequestSent) -> Answer | None:
+        """Return Anthropic's answer, if it is a success as far as it is here; None if `answer` has to go on."""
+        return self._attempts.success(call, sent, _circuit_of(call) if self._fallback is not None else None)
+
+    async def answer(self, call: Call, sent: RequestSent | None = None) -> int:
+        """Answer a call, which may have been *sent* by `send`. Raises Refused, BodyCut."""
         if call.is_count and call.body is not None and self._fallback is not None:
             return await self._count(call, self._fallback)
         fallback = self._fallback if call.is_messages and call.body is not None else None
         if fallback is None:
-            return await self._finish(call, await self._attempts.ask(call, None, None), None)
+            return await self._finish(call, await self._attempts.ask(call, None, None, sent), None)
         failure: BedrockFailure | None = None
         circuit = _circuit_of(call)
-        state = self._circuits.admit(circuit)
+        state = self._circuits.admit(circuit) if sent is None else "closed"
         if state == "open" and await fallback.obstacle(call) is None:
             call.route.fallback, call.route.why = f"circuit open ({self._circuits.reason(circuit)})", "circuit"
             answered = await self._from_bedrock(call, fallback, circuit)
@@ -75,7 +89,7 @@ class AnthropicLane:
                 return answered
             failure = answered  # so Anthropic is asked after all
         try:
-            result = await self._attempts.ask(call, fallback if failure is None else None, circuit)
+            result = await self._attempts.ask(call, fallback if failure is None else None, circuit, sent)
         finally:
             if state == "probe":
                 self._circuits.released(circuit)  # if it came to no verdict
@@ -193,28 +207,32 @@ class AnthropicLane:
         return Refused(status, f"cannot reach Anthropic: {failure.detail}{hint}. {more}".rstrip(" ."), *lines)
 
     async def _pass_on(self, call: Call, answer: Answer) -> int:
-        silence = self._settings.response_timeout
         if answer.is_stream:
             self._tally.stream_began()
-            try:
-                watched = call.is_messages and answer.head.status == 200
-                failure = await answer.pass_on(
-                    call.exchange,
-                    call.route.lines,
-                    meter=call.route.meter,
-                    silence=silence,
-                    watched=watched,
-                    only_pings=_PING_SILENCES * silence,
-                )
-            finally:
+        try:
+            self.passed_on(await self.begin_to_pass_on(call, answer).until_end())
+        finally:
+            if answer.is_stream:
                 self._tally.stream_ended()
+        return answer.head.status
+
+    def begin_to_pass_on(self, call: Call, answer: Answer) -> Passing:
+        """Pass on what is here of an answer. Return what passes on the rest."""
+        silence = self._settings.response_timeout
+        passing = answer.passing(call.exchange)
+        lines, meter = call.route.lines, call.route.meter
+        if answer.is_stream:
+            watched = call.is_messages and answer.head.status == 200
+            pings = _PING_SILENCES * silence
+            passing.begin(lines, meter=meter, silence=silence, watched=watched, only_pings=pings)
         else:
-            failure = await answer.pass_on(
-                call.exchange, call.route.lines, meter=call.route.meter, silence=silence, watched=False
-            )
+            passing.begin(lines, meter=meter, silence=silence, watched=False)
+        return passing
+
+    def passed_on(self, failure: UpstreamFailed | None) -> None:
+        """Record how Anthropic failed in the course of its answer, if it did."""
         if failure is not None:
             self._recorder.failed(failure.detail)
-        return answer.head.status
 
 
 def _circuit_of(call: Call) -> CircuitKey:

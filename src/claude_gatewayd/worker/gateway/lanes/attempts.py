@@ -19,8 +19,8 @@ from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey
 from claude_gatewayd.worker.gateway.lanes.fallback import FallbackObstacle
 from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
-from claude_gatewayd.worker.relay.outgoing import outgoing_request
-from claude_gatewayd.worker.relay.relay import Answer, Relay
+from claude_gatewayd.worker.relay.outgoing import OutgoingRequest, outgoing_request
+from claude_gatewayd.worker.relay.relay import Answer, Relay, RequestSent
 from claude_gatewayd.worker.tally import Tally
 
 _FIRST_EVENT_WITHIN = 5.0  # a stream that begins with pings is not held back longer
@@ -90,21 +90,35 @@ class Attempts:
         self._tally = tally
         self._now = asyncio.get_running_loop().time  # looked up once: it is a system call up to Python 3.11
 
-    async def ask(self, call: Call, fallback: Obstacles | None, circuit: CircuitKey | None) -> Result:
+    def send(self, call: Call, fallback: Obstacles | None, on_head: Callable[[], None]) -> RequestSent | None:
+        """Make the first attempt as far as that goes without waiting; None where it has to wait. `ask` can go on."""
+        seconds, _ = self._patience(call, fallback, self._now(), None)
+        return self._relay.send(call.exchange, self._request(call), seconds, on_head)
+
+    def success(self, call: Call, sent: RequestSent, circuit: CircuitKey | None) -> Answer | None:
+        """Return the answer to what was sent, if it is a success as far as it is here; else `ask` has to go on."""
+        got = self._relay.answer(sent)
+        if got is None or got.head.status != 200:
+            return None
+        if circuit is not None and got.is_stream and not got.begins_well():
+            return None
+        self._recorder.success(call, got.head, circuit)
+        return got
+
+    async def ask(
+        self, call: Call, fallback: Obstacles | None, circuit: CircuitKey | None, sent: RequestSent | None = None
+    ) -> Result:
         """Ask until there is a success, a reason to fall back, or nothing else to try.
 
-        *circuit* is None if nothing is to count for one. Without a fallback either, answers need not be inspected.
+        *circuit* is None if nothing is to count for one. Without a fallback either, answers need not be inspected. The
+        first attempt may have been *sent*.
         """
         settings = self._settings
         now = self._now
-        head = call.exchange.head
-        lines = call.facts.kept if call.facts is not None else None
-        request = outgoing_request(
-            head, call.target, call.body, settings.origin, call.dropped_headers, call.replaced_headers, lines
-        )
-        repeatable = call.is_messages or head.method in IDEMPOTENT_METHODS
+        request = sent.request if sent is not None else self._request(call)
+        repeatable = call.is_messages or call.exchange.head.method in IDEMPOTENT_METHODS
         inspect = circuit is not None or fallback is not None
-        started = now()
+        started = sent.at if sent is not None else now()
         retries, refreshed = 0, False
         earlier: Result | None = None
         while True:
@@ -117,7 +131,12 @@ class Attempts:
                     return earlier
             seconds, longer = self._patience(call, fallback, started, remaining)
             try:
-                got = await self._relay.ask(call.exchange, request, seconds=seconds, fresh=refreshed, longer=longer)
+                first, sent = sent, None
+                if first is not None and fallback is not None:  # the client's own patience is counted from the start
+                    seconds = max(0.0, seconds - (now() - started))
+                got = await self._relay.ask(
+                    call.exchange, request, seconds=seconds, fresh=refreshed, longer=longer, sent=first
+                )
                 status = got.head.status
                 if status < 300 and not (inspect and status == 200 and got.is_stream):  # nearly always
                     self._recorder.success(call, got.head, circuit)
@@ -168,6 +187,11 @@ class Attempts:
             call.route.retries += 1
             self._tally.retried()
             await asyncio.sleep(decision.after)
+
+    def _request(self, call: Call) -> OutgoingRequest:
+        lines = call.facts.kept if call.facts is not None else None
+        origin, dropped, replaced = self._settings.origin, call.dropped_headers, call.replaced_headers
+        return outgoing_request(call.exchange.head, call.target, call.body, origin, dropped, replaced, lines)
 
     def _patience(
         self, call: Call, fallback: Obstacles | None, started: float, remaining: float | None

@@ -152,6 +152,10 @@ class Circuits:
             self._publish(_fact(key, probing, now))
         return state
 
+    def is_known(self, key: CircuitKey) -> bool:
+        """Return whether a circuit is open, or has failures. `admit` may let a request through in spite of that."""
+        return key in self._circuits
+
     def is_open(self, key: CircuitKey) -> bool:
         """Return whether requests go elsewhere now. Unlike `admit`, it lets no probe through."""
         circuit = self._circuits.get(key)

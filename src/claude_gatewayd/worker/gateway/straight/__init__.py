@@ -1,0 +1,1 @@
+"""Usual requests, answered without a task."""
