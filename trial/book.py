@@ -46,8 +46,17 @@ class Books:
         return [one.mark for one in self.asked if self.rows.get(one.mark, 0) > 1]
 
     def paid_twice(self) -> list[str]:
-        """Return the marks for which Anthropic was asked more than once."""
-        return [mark for mark, peers in self.seen.items() if len(peers) > 1]
+        """Return the requests for which Anthropic was asked more than once.
+
+        Not those that a client has sent again because they were under way on a process that was killed: HAProxy closes
+        the client's connection then, without a word, where that is one which it keeps.
+        """
+        return [
+            one.mark
+            for one in self.asked
+            if len(peers := self.seen.get(one.mark, ())) > 1
+            and not (one.resent and any(self._spans(one, killing, peers) for killing in self.killings))
+        ]
 
     def missing(self) -> list[Asked]:
         """Return the requests that were answered, and have no row."""
@@ -61,6 +70,10 @@ class Books:
         """Return the others: none may be missing."""
         excused = {one.mark for one in self.lost()}
         return [one for one in self.missing() if one.mark not in excused]
+
+    @staticmethod
+    def _spans(one: Asked, killing: Killing, peers: Sequence[str]) -> bool:
+        return killing.address in peers and one.began <= killing.at + 0.5 and killing.at - 0.5 <= one.ended
 
     def _was_on(self, one: Asked, killing: Killing) -> bool:
         peers = self.seen.get(one.mark, ())

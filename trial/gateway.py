@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,16 +89,19 @@ class Gateway(Daemon):
         self.spawn()
         self.wait_serving()
 
-    def kill_all(self) -> None:
-        """Kill all of its processes at once, as the kernel's OOM killer does with a container."""
+    def kill_all(self) -> float:
+        """Kill all of its processes at once, as the kernel's OOM killer does with a container; return when that was."""
         assert self.process is not None
-        for pid in processes.family(self.pid):
+        family = processes.family(self.pid)
+        at = time.monotonic()
+        for pid in family:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self.process.wait()
         wait_until(lambda: not self.workers(), describe=self.describe)
+        return at
 
     def is_settled(self) -> bool:
         """Say whether its rows are all in the database."""

@@ -1,7 +1,6 @@
 """The whole scene: three gateways, a database, Anthropic, two balancers and people, each on a machine of its own."""
 
 import secrets
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -113,9 +112,7 @@ class Team:
     def kill(self, gateway: Gateway) -> None:
         """Kill all of a gateway's processes at once."""
         under_way = self.under_way(gateway)
-        at = time.monotonic()
-        gateway.kill_all()
-        self.killings.append(Killing(gateway.machine.address, at, under_way))
+        self.killings.append(Killing(gateway.machine.address, gateway.kill_all(), under_way))
 
     def books(self) -> Books:
         """Return what is known of each request, once all that waits is written."""

@@ -49,6 +49,20 @@ def test_a_row_of_the_last_second(one: Asked, on: str, is_excused: bool) -> None
     assert found.in_doubt() == ([] if is_excused else [one])
 
 
+@pytest.mark.parametrize(
+    ("resent", "began", "peers", "is_excused"),
+    [
+        (1, 90.0, [TWO, ONE], True),
+        (0, 90.0, [TWO, ONE], False),  # the balancer has sent it again
+        (1, 101.0, [TWO, ONE], False),  # nothing was killed meanwhile
+        (1, 90.0, [ONE, ONE], False),
+    ],
+)
+def test_what_was_paid_for_twice(resent: int, began: float, peers: list[str], is_excused: bool) -> None:
+    one = asked("a", began=began, ended=120.0)._replace(resent=resent)
+    assert Books([one], {"a": peers}, {"a": 1}, [KILLED]).paid_twice() == ([] if is_excused else ["a"])
+
+
 def report(found: Books, *, turns: tuple[Turn, ...] = (), sessions: Counter[str] | None = None) -> Report:
     return Report.of([Row("calm", 80.0, 110.0, "")], Findings(found, turns, sessions or Counter()))
 
