@@ -36,11 +36,25 @@ class KeyCopy:
             logger.warning("cannot read the copy of the named keys, %s: %s", self._file, type(error).__name__)
             return None
 
-    def keep(self, keys: Sequence[NamedKey]) -> None:
-        """Write these; it blocks. What cannot be written is written at the next change."""
+    def keep(self, keys: Sequence[NamedKey]) -> tuple[NamedKey, ...]:
+        """Write these, and return them with those that the database has lost; it blocks.
+
+        No verb removes a name: one that is only here was in a file that was damaged, or came after the backup that the
+        database was restored from. Its key goes on as it was, else the gateway's own would again be everybody's.
+        What cannot be written is written at the next change.
+        """
         if not keys and not self._file.exists():
-            return
+            return ()
+        names = {key.name for key in keys}
+        lost = [key for key in self.read() or () if key.name not in names]
+        if lost:
+            named = ", ".join(sorted({key.name for key in lost})[:10])
+            logger.warning(
+                "the database has no keys of %s any more: they stay as they were, as the copy has them", named
+            )
+        kept = (*keys, *lost)
         try:
-            files.write(self._file, json.dumps({"database": self._database, "keys": keys}).encode())
+            files.write(self._file, json.dumps({"database": self._database, "keys": kept}).encode())
         except OSError as error:
             logger.warning("cannot write the copy of the named keys, %s: %s", self._file, error.strerror or error)
+        return kept

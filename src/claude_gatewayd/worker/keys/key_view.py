@@ -46,7 +46,8 @@ class KeysRead(NamedTuple):
 class KeyView:
     """Read keys where it is time; *take* is called in this thread. *every* is how often, once there are any.
 
-    *keep* has them kept in a file. *used* returns which keys were used how long ago, and forgets it.
+    *keep* has them kept in a file, and returns them with those that the database has lost. *used* returns which keys
+    were used how long ago, and forgets it.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class KeyView:
         worker: str,
         spending: KeySpending,
         take: Callable[[KeysRead], None],
-        keep: Callable[[tuple[NamedKey, ...]], None],
+        keep: Callable[[tuple[NamedKey, ...]], tuple[NamedKey, ...]],
         used: Callable[[], list[tuple[str, float]]],
         *,
         is_asked_for: bool,
@@ -104,7 +105,7 @@ class KeyView:
             self._note_uses(source, now)
         self._due_at = now + (self._every if rows or self._is_asked_for else _WITHOUT_KEYS)
         if changed is not None:
-            self._keep(changed)
+            changed = self._keep(changed)
         if changed is not None or spent is not None or number != self._answered:
             self._answered = number
             self._take(KeysRead(number, changed, spent))

@@ -17,8 +17,20 @@ def test_what_is_kept_is_read(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert KeyCopy(file, "here").read() == KEYS
     assert KeyCopy(file, "elsewhere").read() is None
-    KeyCopy(file, "here").keep(())
-    assert KeyCopy(file, "here").read() == ()
+    assert KeyCopy(file, "elsewhere").keep(()) == ()
+    assert KeyCopy(file, "elsewhere").read() == ()
+
+
+def test_keys_that_the_database_has_lost_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged file was set aside, or a backup was restored: the gateway's own key is not everybody's again."""
+    copy = KeyCopy(tmp_path / "named-keys.json", "here")
+    alice, bob = KEYS
+    assert copy.keep(KEYS) == KEYS
+    assert copy.keep(()) == KEYS
+    assert "the database has no keys of alice, bob any more: they stay as they were" in caplog.text
+    new = alice._replace(digest="d3")  # added again, or rotated: the older one is gone
+    assert copy.keep((new,)) == (new, bob)
+    assert copy.read() == (new, bob)
 
 
 def test_without_keys_there_is_no_file(tmp_path: Path) -> None:

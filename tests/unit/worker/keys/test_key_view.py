@@ -50,9 +50,13 @@ class Scene:
         self.used: list[tuple[str, float]] = []
         spending = KeySpending("00000001", lambda _: None, lambda: None, lambda: self.clock[0], lambda: self.clock[0])
         self.view = KeyView(
-            "00000001", spending, self.taken.append, self.kept.append, lambda: self.used,
+            "00000001", spending, self.taken.append, self._keep, lambda: self.used,
             is_asked_for=True, every=30.0, clock=lambda: self.clock[0], elapsed=lambda: self.clock[0],
         )  # fmt: skip
+
+    def _keep(self, keys: tuple[NamedKey, ...]) -> tuple[NamedKey, ...]:
+        self.kept.append(keys)
+        return keys
 
     def read(self) -> None:
         assert self.view.is_due

@@ -1,5 +1,6 @@
 """Admit callers by their named key, or say why not."""
 
+import math
 import time
 from typing import Final
 
@@ -78,7 +79,7 @@ class Admission:
     def _wrong(self, introduction: Introduction, why: str) -> Refused:
         if wait := self._wrong_keys.count(introduction.asker.address):
             many = f"cannot serve: too many requests with a wrong key; wait {wait:.0f} s, and check x-gateway-key"
-            return Refused(429, many, b"retry-after: %d" % (wait + 1))
+            return Refused(429, many, b"retry-after: %d" % math.ceil(wait))
         return Refused(401, why, NO_RETRY)
 
     def _refusal(self, key: NamedKey) -> str:
