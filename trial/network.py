@@ -39,7 +39,9 @@ class Network:
         for kind in _KINDS:
             Path(f"/run/{kind}ns").mkdir()
         _ip("link", "set", "lo", "up")
-        _ip("link", "add", "switch", "type", "bridge")
+        # an address of its own: otherwise it is that of a port, another one as soon as a machine is added, and who has
+        # talked to us before sends to nobody for half a minute
+        _ip("link", "add", "switch", "address", "02:00:00:00:00:01", "type", "bridge")
         _ip("addr", "add", f"{SWITCH}/24", "dev", "switch")
         _ip("link", "set", "switch", "up")
 
