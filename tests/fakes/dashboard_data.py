@@ -312,7 +312,7 @@ _ROW: dict[str, Any] = {
     "upstream": "anthropic", "transport": "", "fallback": "", "billing": "subscription", "input_tokens": 0,
     "output_tokens": 0, "cache_read_tokens": 0, "cache_write_5m_tokens": 0, "cache_write_1h_tokens": 0, "cost": None,
     "first_event_ms": None, "duration_ms": 0.0, "request_bytes": 1, "answer_bytes": 1, "retries": 0,
-    "is_stream": True, "is_aborted": False, "words": "",
+    "is_stream": True, "is_aborted": False, "key_name": "", "address": "", "words": "",
 }  # fmt: skip
 
 _QUIET: dict[str, Any] = {
@@ -326,6 +326,8 @@ _QUIET: dict[str, Any] = {
         "through": "litellm", "transport": "direct", "unreachable": "", "unreachable_hint": "", "last_success": None,
         "last_failure": None, "failure": "", "refused": [], "models_listed_at": None, "denied_models": [],
     },
+    "shared": {"state": "off", "database": "", "why": "[shared] url is not set", "hint": "", "since": None,
+               "others": []},
     "litellm": {"why": "it loads when it is needed", "state": "off", "version": "1.106.2", "seconds": 0.0,
                 "config": None, "callbacks": []},
     "usage": {

@@ -20,7 +20,7 @@ DOCUMENTED = re.findall(
 def test_a_status_has_the_documented_fields(state: data.State) -> None:
     made = data.status(state, 1_796_000_000.0)
     assert set(made) == {re.split(r"[.\[]", name)[0] for name in DOCUMENTED} | {"now"}
-    for part in ("anthropic", "bedrock", "litellm", "usage", "ledger", "credentials"):
+    for part in ("anthropic", "bedrock", "litellm", "usage", "ledger", "credentials", "shared"):
         if made[part] is not None:
             wanted = {re.split(r"[.\[]", name)[1] for name in DOCUMENTED if name.startswith(f"{part}.")}
             assert set(made[part]) == wanted, part

@@ -7,7 +7,7 @@ from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
 from claude_gatewayd.ctl.keys import listing
 from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.ledger.keys.store import KeyOwner
+from claude_gatewayd.ledger.keys.named_key import KeyOwner
 from claude_gatewayd.system.clock_time import clock_time
 
 _CHECK = "shared state"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from claude_gatewayd.config.model import KeysConfig
-from claude_gatewayd.ledger.keys.store import KeyOwner
+from claude_gatewayd.ledger.keys.named_key import KeyOwner
 
 SOON: Final = 7 * 86400.0  # seconds before a key expires, from which on it is told
 _NONE: Final = "–"

@@ -10,7 +10,7 @@ from claude_gatewayd.config import loading
 from claude_gatewayd.config.model import KeysConfig
 from claude_gatewayd.ledger.database import SCHEMA, database_of
 from claude_gatewayd.ledger.keys import store
-from claude_gatewayd.ledger.keys.store import KeyOwner
+from claude_gatewayd.ledger.keys.named_key import KeyOwner
 from claude_gatewayd.ledger.opening import driver_errors, open_for_reading
 from claude_gatewayd.ledger.reports.local_time import begin_of, local
 from claude_gatewayd.ledger.schema import keys

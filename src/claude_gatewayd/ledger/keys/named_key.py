@@ -48,3 +48,32 @@ def digest_in(value: bytes) -> str:
     """Return the digest of the named key in a header's value, with or without "Bearer"; "" if it has none."""
     found = _FORM.fullmatch(value)
     return digest_of(found[1]) if found is not None else ""
+
+
+class Secret(NamedTuple):
+    """One key of a name, without the key."""
+
+    created_at: float
+    expires_at: float | None
+    last_used_at: float | None
+
+
+class KeyOwner(NamedTuple):
+    """A name and its keys, the newest first. *spent* is what it has cost the AWS account in the month, in USD."""
+
+    name: str
+    created_at: float
+    revoked_at: float | None
+    limits: KeyLimits
+    secrets: tuple[Secret, ...]
+    spent: float
+
+    @property
+    def expires_at(self) -> float | None:
+        """Until when the newest key is good."""
+        return self.secrets[0].expires_at if self.secrets else None
+
+    @property
+    def last_used_at(self) -> float | None:
+        """When any of its keys was used last; a minute may be missing."""
+        return max((one.last_used_at for one in self.secrets if one.last_used_at is not None), default=None)

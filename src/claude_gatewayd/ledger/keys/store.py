@@ -1,44 +1,15 @@
 """The tables of named keys, as `claude-gatewayctl keys` changes and lists them. Times are by the database's clock."""
 
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.ledger.keys.named_key import KeyLimits
+from claude_gatewayd.ledger.keys.named_key import KeyLimits, KeyOwner, Secret
 from claude_gatewayd.ledger.schema import key_quarters, key_secrets, keys
 
 _REMEMBERED = 30 * 86400.0  # seconds, for a better word than "unknown", and for when it was used last
-
-
-class Secret(NamedTuple):
-    """One key of a name, without the key."""
-
-    created_at: float
-    expires_at: float | None
-    last_used_at: float | None
-
-
-class KeyOwner(NamedTuple):
-    """A name and its keys, the newest first. *spent* is what it has cost the AWS account in the month, in USD."""
-
-    name: str
-    created_at: float
-    revoked_at: float | None
-    limits: KeyLimits
-    secrets: tuple[Secret, ...]
-    spent: float
-
-    @property
-    def expires_at(self) -> float | None:
-        """Until when the newest key is good."""
-        return self.secrets[0].expires_at if self.secrets else None
-
-    @property
-    def last_used_at(self) -> float | None:
-        """When any of its keys was used last; a minute may be missing."""
-        return max((one.last_used_at for one in self.secrets if one.last_used_at is not None), default=None)
 
 
 def now_of(connection: Connection) -> float:

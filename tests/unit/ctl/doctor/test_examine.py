@@ -19,8 +19,7 @@ from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
 from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
-from claude_gatewayd.ledger.keys.named_key import KeyLimits
-from claude_gatewayd.ledger.keys.store import KeyOwner, Secret
+from claude_gatewayd.ledger.keys.named_key import KeyLimits, KeyOwner, Secret
 from claude_gatewayd.network import trust
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.ports import Holder
