@@ -42,7 +42,7 @@ def test_configured_so_bedrock_is_asked_directly_and_only_openais_routes_load_li
         assert state(stage) == ("off", "direct")
         reply = stage.ask(CHAT, path="/v1/chat/completions")
         assert reply.status == 200, reply
-        assert state(stage) == ("ready", "direct")
+        wait_until(lambda: state(stage) == ("ready", "direct"), describe=stage.daemon.describe)  # the next beat says so
         assert asked(stage) == "direct"
         assert ", asked directly, " in stage.daemon.ctl("status").stdout
         assert stage.daemon.ctl("reload").returncode == 0  # nothing keeps it for good

@@ -162,16 +162,21 @@ class LearnedRefusals:
     def forget(self) -> None:
         """Forget everything, in the file too: also what other generations know by now and write down later."""
         known = self.facts()
-        self.take_forgotten(RefusalsForgotten())
+        self._forget()
+        logger.info("what models at Bedrock have refused is forgotten: they are asked with everything again")
         self._publish(RefusalsForgotten())
         for fact in known:  # so that whoever begins later is not told of it
             self._publish(fact._replace(ago=_KEPT_FOR))
 
     def take_forgotten(self, _fact: RefusalsForgotten) -> None:
         """Forget everything, as another worker has."""
+        if self._refused:
+            logger.info("what models at Bedrock have refused counts no more: another worker has forgotten it")
+        self._forget()
+
+    def _forget(self) -> None:
         self._refused.clear()
         self._forgotten_at = self._clock()
-        logger.info("what models at Bedrock have refused is forgotten: they are asked with everything again")
         self._write_soon()
 
     def snapshot(self) -> list[dict[str, Any]]:
