@@ -38,7 +38,7 @@ CASES = [
     ("usage --plot pro", ["proxy.yaml"]),
     ("usage --since ", []),
     ("usage --by se", ["session"]),
-    ("usage --by ", ["day", "hour", "model", "upstream", "session", "project", "gateway"]),
+    ("usage --by ", ["day", "hour", "model", "upstream", "session", "project", "gateway", "key"]),
     ("run --d", ["--direct"]),
     ("nonsense ", []),
 ]

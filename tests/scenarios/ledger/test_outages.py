@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd import paths
-from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.database import REVISION, Database
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.ledger.callers import Callers, is_settled, sessions_in
 from tests.support.daemon import BIN, Daemon, wait_until
@@ -204,7 +204,7 @@ def test_tables_of_a_newer_version_are_left_alone(anthropic: FakeAnthropic) -> N
         assert "newer" in daemon.status()["ledger"]["why"]
         wait_until(lambda: "cannot write the ledger: " in daemon.log)
         with closing(sqlite3.connect(file)) as database, database:
-            database.execute("UPDATE alembic_version SET version_num = '0001'")
+            database.execute("UPDATE alembic_version SET version_num = ?", (REVISION,))
         settle(daemon)
         assert_each_once(callers, ledger_of(daemon))
 
