@@ -36,10 +36,11 @@ def test_a_gateway_that_begins_knows_what_was_spent(gateways: Gateways) -> None:
     one, other = gateways.two(more=_BUDGET)
     one.prove()
     assert failing(one).headers["x-gateway-upstream"] == "bedrock"
-    wait_until(lambda: one.daemon.status()["ledger"]["written"] >= 2)
+    wait_until(lambda: one.daemon.status()["ledger"]["written"] >= 3)  # the first is wait_serving's
     for pid in one.daemon.workers():
         one.daemon.kill(pid)
     one.daemon.close()
+    wait_until(lambda: spent(other) > 0.0001)
     assert is_reached(other)
     third = gateways.start(more=_BUDGET)
     wait_until(lambda: spent(third) == spent(other), describe=lambda: f"{usage(third.daemon)} {shared(third.daemon)}")
