@@ -10,17 +10,16 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, NamedTuple, cast
+from typing import Final
 
-import httptools
 import uvloop
+from tests.support.one_answer import GONE, OneAnswer, Outcome
 
 from soak.kinds import KINDS, Kind, body_of, head_of
 
 _PATIENCE: Final = 60.0  # seconds for an answer
 _MOST_SAMPLES: Final = 10
 _MOST_TRIES: Final = 3
-_GONE: Final = 0  # in place of a status: the connection ended
 
 
 @dataclass
@@ -48,69 +47,24 @@ class Found:
         return sum(self.good.values()) + self.bad
 
 
-class Outcome(NamedTuple):
-    """An answer's status, and whether it is whole, or as much of it as was wanted."""
-
-    status: int
-    is_whole: bool
-
-
 def row_of(kind: str, status: int) -> str:
     """Return how the ledger's rows of a kind and a status are counted."""
     return f"{kind}, {status}"
 
 
-class Client(asyncio.Protocol):
-    """A connection that has one answer at a time."""
+class Client(OneAnswer):
+    """One of the soak's connections, for which the beginning of an answer may be enough."""
 
-    def __init__(self) -> None:
-        self.is_open = False
-        self._answer: asyncio.Future[Outcome] | None = None
-        self._status = _GONE
+    _begins = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self.is_open = True
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
-        self.is_open = False
-        self._settle(is_whole=False)
-
-    def ask(self, request: bytes, *, begins: bool) -> "asyncio.Future[Outcome]":
+    def ask(self, request: bytes, *, begins: bool = False) -> "asyncio.Future[Outcome]":
         """Send a request; return what has its outcome when the answer has come, or *begins*."""
-        self._parser: Any = httptools.HttpResponseParser(self)
         self._begins = begins
-        self._status = _GONE
-        self._answer = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return self._answer
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.close()
-
-    def on_headers_complete(self) -> None:
-        self._status = self._parser.get_status_code()
+        return super().ask(request)
 
     def on_body(self, data: bytes) -> None:  # noqa: ARG002 - httptools calls it so
         if self._begins:
-            self._settle(is_whole=True)
-
-    def on_message_complete(self) -> None:
-        if not self._parser.should_keep_alive():
-            self.close()
-        self._settle(is_whole=True)
-
-    def close(self) -> None:
-        """Close it."""
-        self.is_open = False
-        self.transport.close()
-
-    def _settle(self, *, is_whole: bool) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(Outcome(self._status, is_whole))
+            self.settle(is_whole=True)
 
 
 class _Clients:
@@ -164,7 +118,7 @@ class _Clients:
                 client = await self._connect()
             tries += 1
             outcome = await self._send(kind, client)
-            if outcome.status != _GONE or not is_kept or tries == _MOST_TRIES or kind.abort == "upload":
+            if outcome.status != GONE or not is_kept or tries == _MOST_TRIES or kind.abort == "upload":
                 break
             self.found.resent += 1
         if kind.abort == "upload" or (outcome.status in kind.good and (outcome.is_whole or kind.how == "cut")):
@@ -182,7 +136,7 @@ class _Clients:
         self.found.sent += 1
         body = self._bodies[kind.name]
         head = head_of(kind, number, self._port, self._key, len(body))
-        outcome = Outcome(_GONE, is_whole=False)
+        outcome = Outcome(GONE, is_whole=False)
         if kind.abort == "upload":
             client.transport.write(head + body[: len(body) // 2])
         else:
@@ -191,7 +145,7 @@ class _Clients:
                     outcome = await client.ask(head + body, begins=kind.abort == "answer")
             except TimeoutError:
                 client.close()
-        if outcome.status == _GONE:
+        if outcome.status == GONE:
             self._unsure[kind.name] += 1
         else:
             self._answered[row_of(kind.name, outcome.status)] += 1

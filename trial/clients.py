@@ -10,13 +10,12 @@ import ssl
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
-import httptools
 import uvloop
+from tests.support.one_answer import GONE, OneAnswer, Outcome
 
 _PATIENCE: Final = 90.0
-_GONE: Final = 0  # in place of a status
 _MOST_RESENT: Final = 2
 
 
@@ -57,59 +56,25 @@ class Asked(NamedTuple):
     resent: int
 
 
-class _Client(asyncio.Protocol):
-    """A connection that has one answer at a time."""
+class _Client(OneAnswer):
+    """A person's connection: it counts the events of a stream."""
 
     def __init__(self) -> None:
-        self.is_open = False
+        super().__init__()
         self.events = 0
         self._tail = b""
-        self._status = _GONE
-        self._over: asyncio.Future[tuple[int, bool]] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self.is_open = True
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
-        self.is_open = False
-        self._settle(is_whole=False)
-
-    def ask(self, request: bytes) -> "asyncio.Future[tuple[int, bool]]":
-        """Send a request; return what has the status, and whether the answer is whole."""
-        self._parser: Any = httptools.HttpResponseParser(self)
-        self._status, self.events, self._tail = _GONE, 0, b""
-        self._over = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return self._over
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.close()
-
-    def on_headers_complete(self) -> None:
-        self._status = self._parser.get_status_code()
+    def ask(self, request: bytes) -> "asyncio.Future[Outcome]":
+        self.events, self._tail = 0, b""
+        return super().ask(request)
 
     def on_body(self, data: bytes) -> None:
         self.events += data.count(b"event: content_block_delta")
         self._tail = (self._tail + data)[-200:]
 
-    def on_message_complete(self) -> None:
-        if not self._parser.should_keep_alive():
-            self.close()
+    def is_whole(self) -> bool:
         is_error = b"event: error" in self._tail or (self.events > 0 and b"event: message_stop" not in self._tail)
-        self._settle(is_whole=not is_error)
-
-    def close(self) -> None:
-        """Close it."""
-        self.is_open = False
-        self.transport.close()
-
-    def _settle(self, *, is_whole: bool) -> None:
-        if self._over is not None and not self._over.done():
-            self._over.set_result((self._status, is_whole))
+        return not is_error
 
 
 class _People:
@@ -155,8 +120,8 @@ class _People:
                         client = await self._connect()
                     status, is_whole = await client.ask(request)
             except (OSError, TimeoutError):
-                status, is_whole = _GONE, False
-            if status != _GONE or not is_kept or resent == _MOST_RESENT:
+                status, is_whole = GONE, False
+            if status != GONE or not is_kept or resent == _MOST_RESENT:
                 return client, status, is_whole, resent
             resent += 1
 

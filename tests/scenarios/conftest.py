@@ -1,10 +1,11 @@
-"""What most scenarios have: an Anthropic."""
+"""What most scenarios have: an Anthropic, and a Bedrock."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
 
 
 @pytest.fixture
@@ -15,3 +16,16 @@ def fake() -> Iterator[FakeAnthropic]:
             yield fake
         finally:
             fake.release()
+
+
+@pytest.fixture
+def anthropic(fake: FakeAnthropic) -> FakeAnthropic:
+    """Return the same, by its name where there is a Bedrock too."""
+    return fake
+
+
+@pytest.fixture
+def bedrock() -> Iterator[FakeBedrock]:
+    """Return a Bedrock."""
+    with FakeBedrock() as fake:
+        yield fake

@@ -16,12 +16,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as fake:
-        yield fake
-
-
-@pytest.fixture
 def theirs(anthropic: FakeAnthropic) -> Iterator[Daemon]:
     """The gateway of the first person."""
     with Daemon(upstream=anthropic.url) as daemon:

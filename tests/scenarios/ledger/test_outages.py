@@ -20,12 +20,6 @@ from tests.support.daemon import BIN, Daemon, wait_until
 from tests.support.postgres import PostgresServer
 
 
-@pytest.fixture
-def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as anthropic:
-        yield anthropic
-
-
 def ledger_of(daemon: Daemon) -> Database:
     return Database(file=paths.ledger_file(daemon.environ))
 

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ from tests.support.postgres import PostgresServer
 
 _TABLES = f"SELECT count(*) FROM pg_tables WHERE schemaname = '{SCHEMA}'"
 _MESSAGES = f"SELECT status FROM {SCHEMA}.requests WHERE kind = 'messages'"  # a look whether we serve is a row too
-
-
-@pytest.fixture
-def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as fake:
-        yield fake
 
 
 def ledger(daemon: Daemon) -> dict[str, Any]:

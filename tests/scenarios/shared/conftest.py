@@ -24,19 +24,6 @@ callers = "any"
 """
 
 
-@pytest.fixture
-def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as fake:
-        yield fake
-        fake.release()
-
-
-@pytest.fixture
-def bedrock() -> Iterator[FakeBedrock]:
-    with FakeBedrock() as fake:
-        yield fake
-
-
 class Gateways:
     """Gateways of one cluster, made when they are asked for. *url* is their database."""
 

@@ -16,19 +16,6 @@ from tests.support.stage import MODEL, Stage, keys_of, turn
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as fake:
-        yield fake
-        fake.release()
-
-
-@pytest.fixture
-def bedrock() -> Iterator[FakeBedrock]:
-    with FakeBedrock() as fake:
-        yield fake
-
-
 def test_two_generations_and_a_restart(anthropic: FakeAnthropic) -> None:
     with Daemon(upstream=anthropic.url) as daemon:
         assert post(daemon.port)[0] == 200

@@ -1,7 +1,5 @@
 """What several workers of one daemon have used, is used by all: today's totals, and the month's budget."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
@@ -13,13 +11,6 @@ from tests.support.stage import Stage, keys_of
 from tests.support.workers import TWO, all_serve
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def anthropic() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as fake:
-        yield fake
-        fake.release()
 
 
 @pytest.mark.parametrize("ledger", ["", "[ledger]\nenabled = false\n"], ids=["a ledger", "no ledger"])

@@ -86,7 +86,7 @@ class Introductions:
         address, dropped = "", caller.key_headers
         if self._proxies is not None:
             peer = _peer(connection)
-            address = self._proxies.client_address(peer, fields.all_of(FORWARDED_FOR) or b"")
+            address = self._proxies.client_address(peer, fields.all_of(FORWARDED_FOR))
             if self._proxies.trusts(peer):
                 dropped |= FOR_THE_BACKEND
         betas = fields.all_of(b"anthropic-beta")
