@@ -54,6 +54,7 @@ class NamedKeys:
         is_shared: bool,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
         self._defaults = config.keys
         self._is_remote = config.listen.remote
         self._has_ledger = config.ledger.enabled
@@ -103,9 +104,15 @@ class NamedKeys:
 
     async def find(self, digest: str) -> NamedKey | None:
         """Return the key of a digest. One that is not known was perhaps just added: the database is asked."""
-        if digest not in self._keys and self._has_ledger:
+        key = self._keys.get(digest)
+        if self._has_ledger and (key is None or self._awaits_spending(key)):
             await self._wait_for_reading()
         return self._keys.get(digest)
+
+    def _awaits_spending(self, key: NamedKey) -> bool:
+        """Whether a key's budget may be spent without our knowing: a generation that has just begun has the copy."""
+        begins = not self._has_read and self._loop.time() - self._began < _READ_WITHIN
+        return begins and bool(limits.allowed(key.limits, self._defaults).monthly_budget)
 
     def standing(self, key: NamedKey | None) -> Standing:
         """Return whether a key is good now."""
