@@ -3,7 +3,10 @@
 The engine leaves them out and reports the reason; `import` reports the same, and moves values to config.toml.
 """
 
-from typing import Final, Literal, NamedTuple
+from collections.abc import Container, Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+REFERENCE: Final = "os.environ/"  # LiteLLM's form of a variable
 
 Replacement = Literal["config.toml", "built in", "changed", "not needed", "yours to do"]
 
@@ -65,3 +68,42 @@ SETTINGS: Final = {
     ),
 }  # fmt: skip
 CALLBACKS: Final = ("callbacks", "success_callback", "failure_callback")
+
+# By which an entry of model_list signs for Bedrock; a role only with the keys of whoever assumes it.
+_SIGNS_BY: Final = (
+    "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_web_identity_token",
+    "api_key",
+)  # fmt: skip
+_OF_A_ROLE: Final = ("aws_role_name", "aws_session_name")
+
+
+def is_at_bedrock(model: str, provider: object) -> bool:
+    """Return whether an entry is asked for at Bedrock; *provider* is its custom_llm_provider."""
+    return provider == "bedrock" or model.startswith("bedrock/")
+
+
+def lacks_keys(params: Mapping[str, Any]) -> bool:
+    """Return whether an entry at Bedrock names nothing to sign by, nor a role: it gets the gateway's keys."""
+    return not any(params.get(name) for name in (*_SIGNS_BY, *_OF_A_ROLE))
+
+
+def needs_account(model: str, params: Mapping[str, Any], variables: Container[str]) -> bool:
+    """Return whether an entry can only be answered where there is an AWS account: with keys of its own it has one.
+
+    *variables* are those that are set: a reference to another one is nothing.
+    """
+    return (
+        is_at_bedrock(model, params.get("custom_llm_provider"))
+        and params.get("mock_response") is None
+        and not any(params.get(name) and not _unset(params[name], variables) for name in _SIGNS_BY)
+    )
+
+
+def unset_key(model: str, params: Mapping[str, Any], variables: Container[str]) -> str:
+    """Return the variable that has an entry's key, if it is not set; "" otherwise. At Bedrock the account stands in."""
+    return "" if is_at_bedrock(model, params.get("custom_llm_provider")) else _unset(params.get("api_key"), variables)
+
+
+def _unset(value: object, variables: Container[str]) -> str:
+    name = value.removeprefix(REFERENCE) if isinstance(value, str) and value.startswith(REFERENCE) else ""
+    return name if name not in variables else ""

@@ -220,7 +220,7 @@ def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[
 def test_doctor_expects_of_a_name_what_answers_it(stage: Stage) -> None:
     """It goes by the gateway's order of lanes, which is written down in both places."""
     settings = config_loading.load(stage.daemon.environ)
-    own_models = gather.own_models(settings.litellm.config)
+    own_models = gather.own_models(settings.litellm.config, stage.daemon.environ)
     expected = {
         "quick": "anthropic", "claude-opus-4-8": "anthropic", "claude-opus-4-8-bedrock": "bedrock",
         "claude-opus-4-8[1m]": "anthropic", "us.anthropic.claude-opus-4-8": "bedrock", "echo": "litellm",

@@ -46,7 +46,8 @@ class KeeperState:
             return
         self._logged_state = snapshot.state
         why = f", {snapshot.why}" if snapshot.why else ""  # the hint comes with a notice, once for all generations
-        logger.info("AWS credentials of %s: %s%s", self.facts.source, snapshot.state, why)
+        of = f" of {self.facts.source}" if self.facts.source else ""
+        logger.info("AWS credentials%s: %s%s", of, snapshot.state, why)
 
     def unavailable(self, otherwise: str) -> KeysUnavailable:
         """Return why there are no keys: the last failure, else *otherwise*."""

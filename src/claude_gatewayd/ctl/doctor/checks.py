@@ -198,20 +198,27 @@ def _imported(context: Context) -> Iterable[Finding]:
     imports = record.read(context.environ)
     if not imports or (context.problems and context.config == Config()):  # it is broken: another check says so
         return ()
-    own_models = gather.own_models(context.config.litellm.config)
-    return imported.compare(imports, context.config, own_models, turn_on_bedrock=_turn_on_bedrock(context))
+    own_models = gather.own_models(context.config.litellm.config, _seen_by_daemon(context))
+    return imported.compare(imports, context.config, own_models, _what_bedrock_lacks(context))
 
 
-def _turn_on_bedrock(context: Context) -> str:
-    """Return the command for that, "" if Bedrock is on: what the daemon has found, or would find."""
+def _seen_by_daemon(context: Context) -> Mapping[str, str]:
+    """Return the daemon's environment, or what it would be, as far as that can be seen."""
+    try:
+        return context.daemon_environ or environment.of_daemon(context.environ)
+    except GatewayError:
+        return context.environ
+
+
+def _what_bedrock_lacks(context: Context) -> imported.Lacking:
+    """Return what Bedrock lacks, by what the daemon has found, or would find."""
     settings = context.config.bedrock
     source = find_source(context.environ, settings.profile)
-    is_on = settings.enabled != "false" and source.wanted
-    if context.status["bedrock"]["enabled"] if context.status is not None else is_on:
-        return ""
-    if settings.enabled == "false":
-        return network.ENABLE_BEDROCK
-    return source.hint or "claude-gatewayctl reload"
+    has_account = source.wanted
+    if settings.enabled != "false" and context.status is not None:
+        has_account = context.status["bedrock"]["enabled"]
+    account = "" if has_account else source.hint or "claude-gatewayctl reload"
+    return imported.Lacking(network.ENABLE_BEDROCK if settings.enabled == "false" else account, account)
 
 
 def _claude_code(context: Context) -> Iterable[Finding]:

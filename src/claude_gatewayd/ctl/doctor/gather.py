@@ -21,6 +21,7 @@ from claude_gatewayd.aws.profiles.source import KeySource, ca_bundle, read_profi
 from claude_gatewayd.aws.profiles.sso_profile import is_sso, sso_profile
 from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.aws.sso import token_cache
+from claude_gatewayd.config import litellm_keys
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import json_text, obstacles
 from claude_gatewayd.ctl.claude_code.destinations import HEADERS, address
@@ -29,6 +30,7 @@ from claude_gatewayd.ctl.claude_code.settings import KEY_HEADER
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
 from claude_gatewayd.ctl.doctor.network import Handshake, Reached, SsoLogin
+from claude_gatewayd.ctl.migrate.comparison.answers import OwnModel
 from claude_gatewayd.ctl.migrate.models.providers import without_route
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.ipc import client
@@ -179,23 +181,30 @@ def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
         return {"state": "failed", "why": f"the process that loads it ends with {done.returncode}"}
 
 
-def own_models(file: str) -> dict[str, str]:
+def own_models(file: str, environ: Mapping[str, str]) -> dict[str, OwnModel]:
     """Return the models of a person's own LiteLLM configuration that the gateway has a route for, by name.
 
-    {} if it cannot be read.
+    {} if it cannot be read. *environ* is the daemon's.
     """
     try:
         found = bounded_yaml.read(small_file.read(Path(file)).decode()).value if file else None
     except (OSError, ValueError, bounded_yaml.NotYaml):
         return {}
     entries = found.get("model_list") if isinstance(found, dict) else None
-    models = {}
+    models: dict[str, OwnModel] = {}
     for entry in entries if isinstance(entries, list) else ():
         params = entry.get("litellm_params") if isinstance(entry, dict) else None
         if isinstance(params, dict) and isinstance(params.get("model"), str):
             name, model = str(entry.get("model_name")), params["model"]
-            if not without_route(name, model, entry.get("model_info")):
-                models[name] = model
+            one = OwnModel(
+                model,
+                litellm_keys.needs_account(model, params, environ),
+                litellm_keys.unset_key(model, params, environ),
+            )
+            before = models.get(name)  # LiteLLM asks one of them at random
+            lacks_less = before is None or before[1:] > one[1:]
+            if lacks_less and not without_route(name, model, entry.get("model_info")):
+                models[name] = one
     return models
 
 

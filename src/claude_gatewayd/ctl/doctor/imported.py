@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
+from typing import NamedTuple
 
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
@@ -14,17 +15,21 @@ _WHO = {"anthropic": "Anthropic", "bedrock": "Bedrock", "litellm": "LiteLLM"}
 _FORGET = "claude-gatewayctl import --forget"
 
 
-def compare(
-    imports: Sequence[Imported], config: Config, own_models: Mapping[str, str], *, turn_on_bedrock: str
-) -> Iterator[Finding]:
-    """Judge what answers each recorded name. *own_models* are as for `answers.answer`.
+class Lacking(NamedTuple):
+    """The commands that turn Bedrock on, and that get an AWS account; "" for what there is."""
 
-    *turn_on_bedrock* is the command for that, "" if Bedrock is on.
-    """
+    bedrock: str = ""
+    account: str = ""
+
+
+def compare(
+    imports: Sequence[Imported], config: Config, own_models: Mapping[str, answers.OwnModel], lacking: Lacking
+) -> Iterator[Finding]:
+    """Judge what answers each recorded name. *own_models* are as for `answers.answer`."""
     for one in imports:
         good = True
         for old in one.names:
-            finding = _of(old, one.file, answers.answer(old.name, config, own_models), turn_on_bedrock)
+            finding = _of(old, one.file, answers.answer(old.name, config, own_models), lacking)
             good = good and finding.state != "fail"
             yield finding
         if good:
@@ -32,17 +37,24 @@ def compare(
             yield ok(_CHECK, text)
 
 
-def _of(old: OldName, file: str, now: answers.NameAnswer, turn_on_bedrock: str) -> Finding:
+def _of(old: OldName, file: str, now: answers.NameAnswer, lacking: Lacking) -> Finding:
     was, name = one_line(" or ".join(old.models[:3])), one_line(old.name)
+    nothing = f"{name}: nothing answers it; the proxy asked {was}"
     if not now.provider:
         return Finding(
-            _CHECK, "fail", f"{name}: nothing answers it; the proxy asked {was}",
+            _CHECK, "fail", nothing,
             f"clients that use it fail. The command shows why, line by line; if none does: {_FORGET}",
             f"claude-gatewayctl import --dry-run {quote(file)}",
         )  # fmt: skip
-    if now.provider == "bedrock" and turn_on_bedrock:
+    if now.provider == "bedrock" and lacking.bedrock:
         why = "clients that use it fail: Bedrock is off, and nothing else answers this name"
-        return Finding(_CHECK, "fail", f"{name}: nothing answers it; the proxy asked {was}", why, turn_on_bedrock)
+        return Finding(_CHECK, "fail", nothing, why, lacking.bedrock)
+    if now.needs_account and lacking.account:
+        why = "clients that use it fail: LiteLLM has it, but no AWS account to ask Bedrock with"
+        return Finding(_CHECK, "fail", nothing, why, lacking.account)
+    if now.unset:
+        why = f"clients that use it fail: LiteLLM has it, but {now.unset} is not set where the daemon runs"
+        return Finding(_CHECK, "fail", nothing, why, f"claude-gatewayctl install    # in a shell with {now.unset}")
     who = _WHO[now.provider]
     as_model = f" as {now.model}" if now.model not in (old.name, *old.models) else ""
     before = answers.before(old.models)

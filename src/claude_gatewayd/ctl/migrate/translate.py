@@ -207,6 +207,8 @@ class _Translator:
     def _variables(self, variables: dict[str, Any]) -> None:
         for name, value in variables.items():
             where = ("environment_variables", name)
+            if name == "AWS_PROFILE":
+                self._models.report_assumed(value)
             if (
                 name == "AWS_PROFILE"
                 and self._models.account.names_profile

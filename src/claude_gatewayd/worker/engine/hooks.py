@@ -13,6 +13,7 @@ from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.errors import BedrockFailure, no_keys, status_in_stream
+from claude_gatewayd.config import litellm_keys
 from claude_gatewayd.config.model import usual_runtime_url
 from claude_gatewayd.worker.engine.chat import request as chat_request
 from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder, ThinkingStore
@@ -20,10 +21,6 @@ from claude_gatewayd.worker.engine.model_map import ModelRegistry
 from claude_gatewayd.worker.engine.request_context import current_request
 from claude_gatewayd.worker.engine.settings import EngineSettings
 
-_AWS_KEY_PARAMETERS = (
-    "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_role_name",
-    "aws_session_name", "aws_web_identity_token", "api_key",
-)  # fmt: skip
 _MAX_CHAIN = 8  # exceptions raised from one another
 
 
@@ -48,7 +45,7 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         context = current_request.get()
         if context is not None and context.nowhere:
             kwargs |= {"api_base": context.nowhere, "api_key": "none"}
-            if provider == "bedrock" or model.startswith("bedrock/"):
+            if litellm_keys.is_at_bedrock(model, provider):
                 del kwargs["api_base"], kwargs["api_key"]
                 kwargs |= dict.fromkeys(("aws_access_key_id", "aws_secret_access_key", "aws_session_token"), "none")
                 kwargs |= {"aws_bedrock_runtime_endpoint": context.nowhere, "aws_region_name": self._settings.region}
@@ -59,11 +56,11 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         elif context is None or not context.may_spend:
             # Whatever a body makes LiteLLM's router do: without permission of the gateway it goes nowhere else.
             raise PermissionError("this request is for Claude's models at Anthropic alone")
-        elif provider == "bedrock" or model.startswith("bedrock/"):
+        elif litellm_keys.is_at_bedrock(model, provider):
             self._models.register(model)
             if context.model_id:
                 kwargs["model_id"] = context.model_id
-            if not any(kwargs.get(name) for name in _AWS_KEY_PARAMETERS):  # a person's model may have keys of its own
+            if litellm_keys.lacks_keys(kwargs):  # a person's model may have keys of its own
                 await self._add_keys(kwargs)
             if kwargs.get("aws_access_key_id") and kwargs.get("aws_session_token") is None:
                 kwargs["aws_session_token"] = ""  # None would make LiteLLM take it from the environment

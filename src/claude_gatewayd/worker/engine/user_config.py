@@ -20,7 +20,6 @@ from claude_gatewayd.system import bounded_yaml, small_file
 
 logger = logging.getLogger(__name__)
 
-_ENVIRONMENT_PREFIX = "os.environ/"
 _MAX_PROBLEMS = 100  # all of them are in every status
 _MAX_NAME = 100
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
@@ -149,8 +148,8 @@ def _with_variables(value: Any, withheld: Mapping[str, str]) -> Any:
         return {key: _with_variables(inner, withheld) for key, inner in value.items()}
     if isinstance(value, list):
         return [_with_variables(inner, withheld) for inner in value]
-    if isinstance(value, str) and value.startswith(_ENVIRONMENT_PREFIX):
-        return withheld.get(value.removeprefix(_ENVIRONMENT_PREFIX), value)
+    if isinstance(value, str) and value.startswith(litellm_keys.REFERENCE):
+        return withheld.get(value.removeprefix(litellm_keys.REFERENCE), value)
     return value
 
 

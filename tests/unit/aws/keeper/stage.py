@@ -60,7 +60,7 @@ class FakeProvider:
     def facts(self) -> CredentialFacts:
         return CredentialFacts(
             self.kind,
-            "profile x",
+            "" if self.kind == "none" else "profile x",
             "" if self.kind == "none" else "x",
             renewable=self.renewable,
             login_command=LOGIN_COMMAND,

@@ -559,7 +559,9 @@ def test_a_message_that_holds_no_keys(message: object) -> None:
     assert HandedOverKeys.of_message(message) is None
 
 
-def test_no_credentials_at_all() -> None:
+def test_no_credentials_at_all(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
     async def acts(scene: Scene) -> None:
         scene.keeper.start()
         await settle()
@@ -567,6 +569,7 @@ def test_no_credentials_at_all() -> None:
         assert scene.provider.asked == []
 
     play(Scene(kind="none"), acts)
+    assert [record.getMessage() for record in caplog.records] == ["AWS credentials: unconfigured"]
 
 
 def test_whose_keys_they_are() -> None:

@@ -198,3 +198,20 @@ def test_a_profile_of_the_environment_is_for_entries_without_one() -> None:
         {"model_list": [model("claude-opus-5-bedrock", OPUS_5)], "environment_variables": {"AWS_PROFILE": "team"}}
     )
     assert migrated.values["bedrock", "profile"] == "team"
+
+
+def test_a_role_that_was_assumed_by_the_profile_of_the_environment() -> None:
+    """That profile is [bedrock]'s now, and LiteLLM assumes a role by what the service's environment has."""
+    role = {"aws_role_name": "arn:aws:iam::111122223333:role/Capacity"}
+    listed = [
+        model("mine", OPUS_5, **role),
+        model("keyed", OPUS_5, **role, aws_access_key_id="AKIA", aws_secret_access_key="x"),
+        model("plain", OPUS_5),
+    ]
+    migrated, verdicts = translated({"model_list": listed, "environment_variables": {"AWS_PROFILE": "Team Admin"}})
+    assert migrated.values["bedrock", "profile"] == "Team Admin"
+    assert verdicts["aws_role_name"] == "yours to do"
+    (explanation,) = (one.explanation for one in migrated.translations if one.item == "aws_role_name")
+    assert explanation.startswith("LiteLLM assumes it by AWS_PROFILE: export AWS_PROFILE='Team Admin', then ")
+    _, verdicts = translated({"model_list": listed})
+    assert "aws_role_name" not in verdicts

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from claude_gatewayd.anthropic.request import routing_name
 from claude_gatewayd.bedrock import models as bedrock_models
@@ -11,15 +11,29 @@ from claude_gatewayd.config.model import Config
 Provider = Literal["anthropic", "bedrock", "litellm", ""]
 
 
+class OwnModel(NamedTuple):
+    """A model of [litellm] config.
+
+    *needs_account*: only where there is an AWS account can it be answered. *unset* is the variable that has its key,
+    if it is not set.
+    """
+
+    model: str
+    needs_account: bool = False
+    unset: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class NameAnswer:
-    """Who answers a name, "" for nobody, and the model that is asked for."""
+    """Who answers a name, "" for nobody, and the model that is asked for; the rest is as for an own model."""
 
     provider: Provider
     model: str = ""
+    needs_account: bool = False
+    unset: str = ""
 
 
-def answer(name: str, config: Config, own_models: Mapping[str, str]) -> NameAnswer:
+def answer(name: str, config: Config, own_models: Mapping[str, OwnModel]) -> NameAnswer:
     """Return who answers *name*, if Bedrock is on. *own_models* are those of [litellm] config that have a route."""
     asked = routing_name(name)
     if "*" in asked:  # it stood for many names: only those of Claude are answered, whatever they are
@@ -30,7 +44,7 @@ def answer(name: str, config: Config, own_models: Mapping[str, str]) -> NameAnsw
         target = bedrock_models.find(model, settings.region, settings.geography, settings.models)
         return NameAnswer("bedrock", target.model) if target is not None else NameAnswer("")
     if model in own_models and not bedrock_models.is_reserved(model):
-        return NameAnswer("litellm", own_models[model])
+        return NameAnswer("litellm", *own_models[model])
     return NameAnswer("anthropic", model) if bedrock_models.is_claude(model) else NameAnswer("")
 
 

@@ -6,6 +6,7 @@ stays with LiteLLM as it is, under a name that is free, and the old name becomes
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from shlex import quote
 from typing import Any
 
 from claude_gatewayd.anthropic.request import routing_name
@@ -58,6 +59,19 @@ class ModelList:
     def names(self, variable: str) -> bool:
         """Return whether an entry that is left to LiteLLM names a variable."""
         return f"os.environ/{variable}'" in repr(self._draft.migrated.models)
+
+    def report_assumed(self, profile: Any) -> None:
+        """Report the roles that LiteLLM assumed by the AWS_PROFILE of the proxy: the service's environment has none."""
+        own_keys = ("aws_access_key_id", "aws_web_identity_token")
+        found = references.resolve(profile, self._draft.environ)
+        for entry in self.entries:
+            role = entry.params.get("aws_role_name")
+            if found.value and role and entry.name in self.with_litellm and not entry.params.keys() & set(own_keys):
+                explanation = (
+                    f"export AWS_PROFILE={quote(str(found.value))}, then claude-gatewayctl install takes it over"
+                )
+                place = (*entry.place, "litellm_params", "aws_role_name")
+                self._draft.note(place, YOURS, f"LiteLLM assumes it by AWS_PROFILE: {explanation}", "aws_role_name")
 
     def read(self, raw_entries: list[Any], credentials: Mapping[str, Any]) -> None:
         """Decide about all entries, and report each."""

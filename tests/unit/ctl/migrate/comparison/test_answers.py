@@ -5,13 +5,18 @@ from collections.abc import Sequence
 import pytest
 
 from claude_gatewayd.config.model import Bedrock, Config
-from claude_gatewayd.ctl.migrate.comparison.answers import NameAnswer, Provider, answer, before
+from claude_gatewayd.ctl.migrate.comparison.answers import NameAnswer, OwnModel, Provider, answer, before
 
 CONFIG = Config()._replace(
     aliases={"best": "claude-opus-4-8", "cheap": "gpt-5", "old": "claude-opus-4-1-bedrock", "lost": "gone"},
     bedrock=Bedrock(region="eu-west-1", models={"claude-sonnet-5": "arn:aws:bedrock:x"}),
 )
-OWN = {"gpt-5": "openai/gpt-5", "llama": "bedrock/meta.llama3", "claude-mine": "openai/x", "bedrock/mine": "openai/x"}
+OWN = {
+    "gpt-5": OwnModel("openai/gpt-5"),
+    "llama": OwnModel("bedrock/meta.llama3", needs_account=True),
+    "claude-mine": OwnModel("openai/x"),
+    "bedrock/mine": OwnModel("openai/x"),
+}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +31,7 @@ OWN = {"gpt-5": "openai/gpt-5", "llama": "bedrock/meta.llama3", "claude-mine": "
         ("old", NameAnswer("bedrock", "eu.anthropic.claude-opus-4-1-20250805-v1:0")),
         ("gpt-5", NameAnswer("litellm", "openai/gpt-5")),
         ("cheap", NameAnswer("litellm", "openai/gpt-5")),
-        ("llama", NameAnswer("litellm", "bedrock/meta.llama3")),
+        ("llama", NameAnswer("litellm", "bedrock/meta.llama3", needs_account=True)),
         ("claude-mine", NameAnswer("anthropic", "claude-mine")),  # no model of a person's may have such a name
         ("bedrock/mine", NameAnswer("")),  # nor such a one
         ("claude-*", NameAnswer("anthropic", "claude-*")),
