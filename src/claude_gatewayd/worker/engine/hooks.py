@@ -12,7 +12,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
-from claude_gatewayd.bedrock.errors import BedrockFailure, no_keys, status_in_stream
+from claude_gatewayd.bedrock.errors import BedrockFailure, ErrorReply, error_reply, no_keys, status_in_stream
 from claude_gatewayd.config import litellm_keys
 from claude_gatewayd.config.model import usual_runtime_url
 from claude_gatewayd.worker.engine.chat import request as chat_request
@@ -22,6 +22,14 @@ from claude_gatewayd.worker.engine.request_context import current_request
 from claude_gatewayd.worker.engine.settings import EngineSettings
 
 _MAX_CHAIN = 8  # exceptions raised from one another
+
+
+class _NotSigned(Exception):
+    """A request that cannot be signed: LiteLLM answers one to a model of the person's own with this status and text."""
+
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply.message)
+        self.status_code = reply.status
 
 
 class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into by mypy
@@ -101,12 +109,12 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         try:
             keys = await self._keys()
         except (KeysUnavailable, TimeoutError) as error:
-            context = current_request.get()
-            if context is not None:
-                if isinstance(error, TimeoutError):
-                    error = KeysUnavailable("AWS credentials did not come in time", passing=True)
-                context.failure = no_keys(error, passing=error.passing)
-            raise
+            if isinstance(error, TimeoutError):
+                error = KeysUnavailable("AWS credentials did not come in time", passing=True)
+            failure = no_keys(error, passing=error.passing)
+            if (context := current_request.get()) is not None:
+                context.failure = failure
+            raise _NotSigned(error_reply(failure)) from None
         if keys.bearer:
             kwargs["api_key"] = keys.bearer
         else:
