@@ -25,9 +25,9 @@ pause() {
 log() {
     priority=
     [ -z "${JOURNAL_STREAM-}" ] || priority='<3>'
-    echo "$priority$1" >&2
+    echo "$priority$*" >&2
     if [ "${XPC_SERVICE_NAME-}" = $label ]; then # `claude-gatewayctl logs` shows this file
-        echo "$(date '+%Y-%m-%d %H:%M:%S') ERROR   service: $1" >>"$HOME/Library/Logs/claude-gateway/claude-gatewayd.log"
+        echo "$(date '+%Y-%m-%d %H:%M:%S') ERROR   service: $*" >>"$HOME/Library/Logs/claude-gateway/claude-gatewayd.log"
     fi
 }
 
@@ -75,7 +75,8 @@ give_up() {
     trap '' TERM INT HUP # our own stop
     log "cannot start $program: $1"
     log "closing the port, so that callers are refused. To fix it: make install, in the checkout of claude-gatewayd"
-    log "to use Claude Code without it: remove ANTHROPIC_BASE_URL and x-gateway-key from ~/.claude/settings.json"
+    log "to use Claude Code without it: remove ANTHROPIC_BASE_URL (in Bedrock mode CLAUDE_CODE_USE_BEDROCK)" \
+        "and x-gateway-key from ~/.claude/settings.json"
     notify "The gateway for Claude Code cannot start" "$1. To fix it: make install, in the checkout of claude-gatewayd"
     close_port
     exit 69 # EX_UNAVAILABLE

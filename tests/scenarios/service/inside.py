@@ -46,7 +46,7 @@ class Inside:
         self._process = subprocess.Popen(
             [str(LAUNCHER), *options, "--", *("env", *(f"{name}={value}" for name, value in shown.items())),
              sys.executable, "-c", _AGENT],
-            env={**os.environ, "W_BIND": str(ROOT), "PYTHON": sys.executable},
+            env={**os.environ, "W_BIND": f"{ROOT}:{sys.base_prefix}", "PYTHON": sys.executable},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._stdout.readline() == "{}\n" or self._cannot(), "it did not come up"

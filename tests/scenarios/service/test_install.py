@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.service.inside import LINK, ROOT, UNITS, Inside, listens, status
+from tests.scenarios.service.inside import LINK, ROOT, UNITS, Inside, has, listens, status
 from tests.support.daemon import BIN, drop_in_of_a_checkout
 
 ENVIRONMENT = f"{Inside.home}/.config/claude-gateway/environment"
@@ -183,6 +183,8 @@ def test_the_sandbox(inside: Inside) -> None:
 
 HELPER = """#!/bin/bash
 {{ grep NoNewPrivs /proc/self/status; '{id}' -gn; unshare --user true && echo unshared; }} > ~/part-$1 2>&1
+podman --runtime runc --cgroup-manager cgroupfs run --rm --network none --rootfs ~/root /program -V 2>> ~/why-$1 |
+    grep -q GLIBC && echo contained >> ~/part-$1
 mv ~/part-$1 ~/seen-$1
 echo '{{"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "x"}}'
 """
@@ -196,9 +198,11 @@ def test_credential_helpers_may_do_in_the_service_what_they_may_in_the_shell(ins
         os.chown(setgid, 0, grp.getgrnam("adm").gr_gid)
         setgid.chmod(0o2755)
         inside.put(f"{Inside.home}/helper", HELPER.format(id=setgid))
+        inside.good("mkdir ~/root && cp /sbin/ldconfig ~/root/program")  # which needs no other file
         inside.good("chmod +x ~/helper && ~/helper shell")
         shell = inside.good("cat ~/seen-shell")
-        assert shell.split() == ["NoNewPrivs:", "0", "adm", "unshared"]
+        in_container = ["contained"] if has("podman") and has("runc") else []
+        assert shell.split() == ["NoNewPrivs:", "0", "adm", "unshared", *in_container], inside.good("cat ~/why-shell")
         inside.put(
             f"{Inside.home}/.aws/config",
             f"[profile Sandbox]\nregion = us-west-2\ncredential_process = {Inside.home}/helper service\n",

@@ -64,6 +64,7 @@ def test_a_python_that_vanishes(inside: Inside, directory: str, goes: str, why: 
     log = inside.good("journalctl --user --quiet --no-pager --output=cat --priority=err -t claude-gatewayd")
     assert why in log
     assert FIX in log
+    assert "remove ANTHROPIC_BASE_URL (in Bedrock mode CLAUDE_CODE_USE_BEDROCK) and x-gateway-key from" in log
     notified = inside.good("cat ~/notified")
     assert "The gateway for Claude Code cannot start\n" in notified
     assert FIX in notified
