@@ -218,13 +218,27 @@ def expanduser(text: str, environ: Mapping[str, str]) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def make_directory(directory: Path) -> None:
+    """Create a directory and those above it that are missing, so that nobody else can enter them. Raises OSError.
+
+    Path.mkdir has a mode for the last one alone.
+    """
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        if directory.parent == directory:
+            raise
+        make_directory(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
 def make_private(directory: Path) -> None:
     """Create *directory* so that nobody else can enter it, or raise GatewayError.
 
     In /tmp anybody can create the name first, so an existing directory is only used if it is ours.
     """
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(directory)
         if (owner := os.lstat(directory).st_uid) == os.getuid():  # of a symlink: the link's own owner
             # check and change on one descriptor: nothing can be swapped in between
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -135,6 +135,26 @@ def test_make_private_makes_the_directory_and_its_parents(tmp_path: Path) -> Non
     paths.make_private(tmp_path / "a/b")
 
 
+def test_directories_above_are_private_too(tmp_path: Path) -> None:
+    """Whoever makes a directory inside of ours may be the first: when a person has removed the state, say."""
+    before = os.umask(0o022)
+    try:
+        paths.make_directory(tmp_path / "state" / "claude-gateway" / "ledger-waiting")
+        paths.make_directory(tmp_path / "state" / "claude-gateway" / "ledger-waiting")  # it is there
+    finally:
+        os.umask(before)
+    last = tmp_path / "state" / "claude-gateway" / "ledger-waiting"
+    made = [last, *last.parents[:2]]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in made] == [0o700] * 3
+
+
+def test_nobody_makes_directories_in_another_manner() -> None:
+    """Only those of a service manager are others': launchd reads the plist."""
+    root = Path(paths.__file__).parent
+    makes = [file for file in root.rglob("*.py") if "parents=True" in file.read_text()]
+    assert [str(file.relative_to(root)) for file in makes] == ["service/files.py"]
+
+
 @pytest.mark.parametrize("mode", [0o755, 0o777, 0o710, 0o701])
 def test_make_private_tightens(tmp_path: Path, mode: int) -> None:
     directory = tmp_path / "d"

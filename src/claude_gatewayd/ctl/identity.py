@@ -91,7 +91,7 @@ def describe(asked: Asked, status: dict[str, Any] | None = None) -> str:
 def mend(asked: Asked, status: dict[str, Any] | None = None, verb: str = "") -> str:
     """Return the command that takes a free port; *verb* is the one to repeat with it, if it can."""
     if status is not None:
-        return "claude-gatewayctl restart; claude-gatewayctl doctor"
+        return "claude-gatewayctl reload; claude-gatewayctl doctor"  # it reads the key again
     from claude_gatewayd.system.ports import free_port
 
     free = free_port(asked.port)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import AGENT, home, launchd_output_file, log_file, predecessors_file
+from claude_gatewayd.paths import AGENT, home, launchd_output_file, log_file, make_directory, predecessors_file
 from claude_gatewayd.service import agent, starts
 from claude_gatewayd.service.agent import Printed
 from claude_gatewayd.service.files import FileWrite
@@ -230,7 +230,7 @@ def act(verb: Verb, environ: Mapping[str, str]) -> None:
 def _start(environ: Mapping[str, str]) -> None:
     logs = log_file(environ).parent
     try:
-        logs.mkdir(parents=True, exist_ok=True, mode=0o700)  # launchd does not make it
+        make_directory(logs)  # launchd does not make it
     except OSError as error:
         raise GatewayError(f"cannot make {logs}: {error.strerror}", f"ls -ld {shlex.quote(str(logs.parent))}") from None
     domain = _domain(environ)

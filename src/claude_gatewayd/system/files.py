@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from claude_gatewayd.paths import make_directory
+
 KEPT = 10
 _POLL_INTERVAL = 0.02
 
@@ -39,7 +41,7 @@ def create(path: Path, data: bytes) -> bool:
 
     If several processes try, one wins, and the others find its complete file. Raises OSError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(path.parent)
     beside = _beside(path)
     try:
         _fill(beside, data, 0o600, None)
@@ -58,7 +60,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
 
     TimeoutError after *seconds*. The file stays when the lock is released.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + seconds
@@ -77,7 +79,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
 
 def keep(data: bytes, name: str, directory: Path) -> Path:
     """Save a copy that only its owner can read, and delete all but the last ten. Returns its path. Raises OSError."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(directory)
     moment = time.strftime("%Y%m%d-%H%M%S")
     for number in range(1000):
         kept = directory / (f"{name}.{moment}" + (f".{number}" if number else ""))
@@ -97,7 +99,7 @@ def keep(data: bytes, name: str, directory: Path) -> Path:
 
 def _write(path: Path, data: bytes, mode: int, before: os.stat_result | None) -> None:
     real = Path(os.path.realpath(path))
-    real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(real.parent)
     _require_regular(real)
     beside = _beside(real)
     try:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from claude_gatewayd.aws.sso.oidc import Registration, TokenGrant
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import home, make_private, runtime_dir
+from claude_gatewayd.paths import home, make_directory, make_private, runtime_dir
 from claude_gatewayd.system import files, small_file
 
 _MAX_TIME: Final = 253402300799.0  # the last second of 9999
@@ -202,7 +202,7 @@ def check_writable(directory: Path) -> None:
 
 def make_cache_dir(directory: Path) -> None:
     """Make the directory of token files, private to the user."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(directory)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: b
     if dry_run or not edited.changes:
         return _outcome(file, data, after, edited, None)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        paths.make_directory(file.parent)
     except OSError as error:
         raise _cannot("make", file.parent, error) from None
     with _exclusive(environ):

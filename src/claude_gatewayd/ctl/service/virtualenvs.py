@@ -34,7 +34,7 @@ def exclusive(link: Path) -> Iterator[None]:
     """Hold the lock of upgrades. Raises GatewayError where another has it."""
     try:
         directory = paths.versions_dir(os.environ)
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.make_directory(directory)
         lock = (directory / ".lock").open("w")
     except OSError as error:
         raise GatewayError(f"cannot write to {link.parent}: {error.strerror}", list_command(link.parent)) from None

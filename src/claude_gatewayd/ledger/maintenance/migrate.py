@@ -16,6 +16,7 @@ from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
+from claude_gatewayd.paths import make_directory
 
 _HERE = Path(__file__).parent / "migrations"
 _LOCK = 0x636C617564650001  # one number for all gateways that share a PostgreSQL: "claude", 1
@@ -100,7 +101,7 @@ def _create_schema(connection: Connection) -> None:
 def _create_file(file: Path, seconds: float) -> None:
     """Create SQLite's file so that only its owner can read it, in WAL mode: who reads and who writes do not wait."""
     require_file(file)
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(file.parent)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.close(descriptor)
     for part in sqlite_files.parts(file):  # SQLite gives the others the mode of the file, when it makes them

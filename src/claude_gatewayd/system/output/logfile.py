@@ -11,6 +11,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError, list_command
+from claude_gatewayd.paths import make_directory
 
 _MAX_SIZE = 5 * 1024 * 1024
 _KEPT = 3
@@ -76,7 +77,7 @@ class RotatedFile(logging.Handler):
             if self._descriptor >= 0 and os.path.samestat(named, os.fstat(self._descriptor)):
                 return named
         self._close()
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(self._path.parent)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC
         # a named pipe that nobody reads would make us wait
         self._descriptor = os.open(self._path, flags | os.O_NONBLOCK, 0o600)

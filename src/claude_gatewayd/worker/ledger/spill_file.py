@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.paths import make_directory
 
 SUFFIX = ".jsonl"
 _CHUNK = 256 * 1024  # bytes that are read at a time; no row is longer
@@ -35,7 +36,7 @@ class SpillFile:
     @classmethod
     def created(cls, directory: Path) -> Self:
         """Create an empty file, and lock it. The names of files sort by time."""
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(directory)
         for _ in range(_TRIES):
             path = directory / f"{time.time_ns():016x}-{secrets.token_hex(3)}{SUFFIX}"
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
