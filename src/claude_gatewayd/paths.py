@@ -254,7 +254,15 @@ def make_private(directory: Path) -> None:
     except OSError as error:
         raise _unusable(directory, (error.strerror or str(error)).lower()) from None
     if owner != os.getuid():
-        raise _unusable(directory, f"it belongs to uid {owner}, not to you (uid {os.getuid()})")
+        raise another_users(directory, owner)
+
+
+def another_users(directory: Path, owner: int) -> GatewayError:
+    """Return why a directory is not used, and, for that of the sockets in /tmp, how to have another one."""
+    error = _unusable(directory, f"it belongs to uid {owner}, not to you (uid {os.getuid()})")
+    if directory.parent == Path("/tmp"):  # noqa: S108
+        error.hint = 'mkdir -pm 700 ~/.run; export XDG_RUNTIME_DIR="$HOME/.run"'
+    return error
 
 
 def _unusable(directory: Path, why: str) -> GatewayError:

@@ -180,6 +180,13 @@ def test_make_private_refuses_what_belongs_to_another(foreign: Path, tmp_path: P
     assert foreign.stat().st_mode == before
 
 
+def test_who_finds_the_sockets_place_in_tmp_taken_has_another(tmp_path: Path) -> None:
+    """Anybody can make that directory first, and only root can remove it."""
+    hint = 'mkdir -pm 700 ~/.run; export XDG_RUNTIME_DIR="$HOME/.run"'
+    assert paths.another_users(Path(f"/tmp/claude-gateway-{UID}"), 12345).hint == hint
+    assert paths.another_users(tmp_path, 12345).hint.startswith("ls -ld ")
+
+
 @pytest.mark.skipif(UID != 0, reason="only root can give a symlink away")
 def test_make_private_refuses_a_symlink_of_another(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()

@@ -2,10 +2,11 @@
 
 import os
 import socket
+from pathlib import Path
 
-from claude_gatewayd.errors import GatewayError, list_command
+from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import wire
-from claude_gatewayd.paths import SOCKET_NAME, is_installed, runtime_dirs
+from claude_gatewayd.paths import SOCKET_NAME, another_users, is_installed, runtime_dirs
 
 
 class NotRunning(GatewayError):
@@ -63,4 +64,4 @@ def _refuse_another_users(path: str) -> None:
     except OSError:
         return  # connect() will report why
     if owner != os.getuid():
-        raise GatewayError(f"cannot trust {directory}: it belongs to another user", list_command(directory))
+        raise another_users(Path(directory), owner)

@@ -34,21 +34,29 @@ from claude_gatewayd.system import ports, shared_secret
 class Context:
     """What every check starts from, gathered once.
 
-    *status* is the daemon's, None where it does not answer, with *why_not*. *config* holds the defaults where the file
-    cannot be used; *problems* says why.
+    *status* is the daemon's, None where it does not answer, with *why_not* and the command to *mend* that. *config*
+    holds the defaults where the file cannot be used; *problems* says why.
     """
 
     environ: Mapping[str, str]
     directory: Path
     status: Status | None
     why_not: str
+    mend: str
     config: Config
     problems: tuple[Problem, ...]
     deep: bool
 
     @classmethod
     def gather(
-        cls, environ: Mapping[str, str], directory: Path, status: Status | None, why_not: str = "", *, deep: bool
+        cls,
+        environ: Mapping[str, str],
+        directory: Path,
+        status: Status | None,
+        why_not: str = "",
+        mend: str = "",
+        *,
+        deep: bool,
     ) -> Self:
         """Read the configuration. Never raises: a broken one is for a check to report."""
         try:
@@ -56,7 +64,7 @@ class Context:
             problems = loaded.aws_problems
         except ConfigInvalid as invalid:
             loaded, problems = Config(), invalid.problems
-        return cls(environ, directory, status, why_not, loaded, tuple(problems), deep)
+        return cls(environ, directory, status, why_not, mend, loaded, tuple(problems), deep)
 
     @property
     def url(self) -> str:
@@ -116,7 +124,8 @@ def _gateway(context: Context) -> Iterable[Finding]:
 
 def _daemon(context: Context) -> Iterable[Finding]:
     installed = paths.is_installed(context.environ)
-    return machine.daemon(context.status, context.why_not, claude_gatewayd.__version__, installed=installed)
+    mine = claude_gatewayd.__version__
+    return machine.daemon(context.status, context.why_not, mine, installed=installed, mend=context.mend)
 
 
 def _port(context: Context) -> Iterable[Finding]:
@@ -238,7 +247,8 @@ def _settings(context: Context) -> Iterable[Finding]:
     if (elsewhere := context.remote) is not None and not own.broken:
         return [ok("settings", f"Claude Code uses the gateway at {elsewhere.url}")]
     shell, remote = context.environ.get(BASE_URL, ""), context.config.listen.remote
-    return claude_code.settings(own, shell, context.url, remote=remote)
+    bedrock = edit_settings.in_bedrock_mode(context.environ, context.url)
+    return claude_code.settings(own, shell, context.url, remote=remote, bedrock=bedrock)
 
 
 def _variables(context: Context) -> Iterable[Finding]:

@@ -113,9 +113,12 @@ class OwnSettings(NamedTuple):
     has_key: bool = False
 
 
-def settings(own: OwnSettings, shell: str, url: str, *, remote: bool) -> Iterator[Finding]:
-    """Judge settings.json. *shell* is the base URL of this shell; *remote*: the gateway asks callers for its key."""
-    mend = "claude-gatewayctl configure-claude"
+def settings(own: OwnSettings, shell: str, url: str, *, remote: bool, bedrock: bool = False) -> Iterator[Finding]:
+    """Judge settings.json. *shell* is the base URL of this shell; *remote*: the gateway asks callers for its key.
+
+    *bedrock*: they lead here in Bedrock mode.
+    """
+    mend = CONFIGURE_BEDROCK if bedrock else CONFIGURE
     if own.broken:
         why = "Claude Code ignores the whole file"
         yield Finding("settings", "fail", own.broken, why, f"${{EDITOR:-vi}} {quote(own.file)}")
@@ -124,8 +127,9 @@ def settings(own: OwnSettings, shell: str, url: str, *, remote: bool) -> Iterato
     elif own.points_at.rstrip("/") == url:
         why = "Bedrock steps in only on Linux, and for a credential that Anthropic has accepted before"
         why = "remote = true is set: without the key every request gets 401" if remote else why
+        why = "in Bedrock mode every request needs the key: without it Claude Code gets 403" if bedrock else why
         found = f"{own.file} points here, without the gateway key"
-        yield Finding("settings", "fail" if remote else "note", found, why, mend, "configure-claude")
+        yield Finding("settings", "fail" if remote or bedrock else "note", found, why, mend, "configure-claude")
     elif not own.points_at and shell.rstrip("/") == url:
         why = "Claude Code started elsewhere bypasses the gateway"
         yield Finding("settings", "note", "only this shell points here", why, mend, "configure-claude")

@@ -12,12 +12,15 @@ DISK_FAIL, DISK_NOTE = 100 * 2**20, 2**30
 LARGEST_REQUEST = 32 * 2**20
 
 
-def daemon(status: Status | None, why_not: str, mine: str, *, installed: bool) -> Iterator[Finding]:
-    """Judge whether the daemon runs, serves, and is of this version. *installed*: as a service."""
+def daemon(status: Status | None, why_not: str, mine: str, *, installed: bool, mend: str = "") -> Iterator[Finding]:
+    """Judge whether the daemon runs, serves, and is of this version. *installed*: as a service.
+
+    *mend* is the command for *why_not*, "" if it has to be started.
+    """
     if status is None:
-        mend = "claude-gatewayctl start" if installed else "claude-gatewayctl setup"
+        start = "claude-gatewayctl start" if installed else "claude-gatewayctl setup"
         why = "nothing answers at the gateway's address"
-        yield Finding("daemon", "fail", why_not, why, mend, "start")
+        yield Finding("daemon", "fail", why_not, why, mend or start, "" if mend else "start")
         return
     problems = "; ".join(f"{one['where']}: {one['message']}" for one in status["problems"])
     if status["state"] == "serving":

@@ -53,14 +53,14 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _diagnose(*, deep: bool) -> list[Finding]:
-    status, why_not = None, ""
+    status, why_not, mend = None, "", ""
     try:
         status = client.ask("status", 3.0)
     except client.NotRunning:
         why_not = "is not running"
     except GatewayError as error:
-        why_not = error.message
-    context = Context.gather(os.environ, Path.cwd(), status, why_not, deep=deep)
+        why_not, mend = error.message, error.hint
+    context = Context.gather(os.environ, Path.cwd(), status, why_not, mend, deep=deep)
     with Progress("Sending a request through each lane; LiteLLM may have to load first" if deep else "Checking"):
         return examine(context)
 

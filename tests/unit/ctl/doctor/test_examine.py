@@ -327,6 +327,13 @@ def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple
     assert judged(claude_code.settings(own, shell, URL, remote=remote)) == wanted
 
 
+def test_settings_in_bedrock_mode() -> None:
+    """What mends them keeps the mode, and the key is no option there."""
+    (found,) = claude_code.settings(OwnSettings("/s", "", URL), "", URL, remote=False, bedrock=True)
+    assert (found.state, found.mend) == ("fail", f"{CONFIGURE} --bedrock")
+    assert found.why == "in Bedrock mode every request needs the key: without it Claude Code gets 403"
+
+
 @pytest.mark.parametrize(
     ("keys", "bedrock", "wanted"),
     [
