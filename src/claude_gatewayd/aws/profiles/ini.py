@@ -63,6 +63,8 @@ def read_sections(file: Path) -> Sections:
     """
     try:
         status = os.stat(file)
+    except PermissionError as error:  # of a directory above it
+        raise _unusable(str(file), str(error.strerror).lower(), f"ls -ld {quote(str(file.parent))}") from None
     except (OSError, ValueError):
         return {}
     if not stat.S_ISREG(status.st_mode):  # for the SDK, a pipe, a device or a directory is no file, either

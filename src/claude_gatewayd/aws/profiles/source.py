@@ -90,10 +90,33 @@ def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
     if profile == "default" and profile in profiles:
         why = "there are no AWS keys in the environment, and profile default has no settings to get any"
     else:
-        meant = chains.did_you_mean(profile, profiles)
+        meant = how_meant(profile, files, profiles)
         why = f"there are no AWS keys in the environment, and no profile {profile}{meant}"
     hint = f"aws configure sso --profile {quote(profile)}"
     return KeySource("none", why=why, hint=hint, files=files, environ=copy, requested=profile)
+
+
+def how_meant(profile: str, files: tuple[Path, ...], profiles: Sections) -> str:
+    """Return what may be wrong with a profile that does not exist: its section's header, or its name; "" if unknown.
+
+    In the config file it is [profile NAME], in the credentials file [NAME].
+    """
+    in_config = profile if profile == "default" else f"profile {_quoted(profile)}"
+    for file, wanted in zip(files, (in_config, profile), strict=True):
+        for section in ini.read_sections(file):
+            if _named_in(section) == profile and section != wanted:
+                return f" ({file} has [{section}], which has to be [{wanted}])"
+    return chains.did_you_mean(profile, profiles)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if len(name.split()) > 1 else name
+
+
+def _named_in(section: str) -> str:
+    """Return the profile that a person means by a section, whether AWS's tools see it or not."""
+    word, _, rest = section.strip().partition(" ")
+    return (rest.strip() if word.lower() == "profile" and rest.strip() else section.strip()).strip("\"'")
 
 
 def profile_to_use(profile: str, profiles: Sections, environ: Mapping[str, str]) -> str:

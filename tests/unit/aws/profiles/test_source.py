@@ -202,3 +202,38 @@ def test_a_file_is_parsed_once_for_all_who_ask(tmp_path: Path) -> None:
     assert ini._read.cache_info().misses == before + 1
     file.write_text("[profile p8]\n")
     assert find_source(environ, "p7").kind == "none"
+
+
+@pytest.mark.parametrize(
+    ("config", "credentials", "name", "why"),
+    [
+        ("[p]\nregion = x\n", "", "p", "/config has [p], which has to be [profile p])"),
+        ("[Profile p]\n", "", "p", "/config has [Profile p], which has to be [profile p])"),
+        ("[profile my acc]\n", "", "my acc", '/config has [profile my acc], which has to be [profile "my acc"])'),
+        ("[profile default2]\n", "[profile p]\n", "p", "/credentials has [profile p], which has to be [p])"),
+        ("[profile prod]\n[services p]\n", "", "prode", " (did you mean prod?)"),
+        ("[services p]\n[sso-session p]\n", "", "p", "and no profile p"),
+    ],
+)
+def test_a_section_that_is_no_profile(tmp_path: Path, config: str, credentials: str, name: str, why: str) -> None:
+    """AWS's tools pass over it without a word."""
+    environ = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(config)
+    (tmp_path / ".aws" / "credentials").write_text(credentials)
+    source = find_source(environ, name)
+    assert source.kind == "none"
+    assert source.why.endswith(why)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read anything")
+def test_a_directory_that_may_not_be_entered(tmp_path: Path) -> None:
+    """As one that `sudo aws configure` has made: the profile is not missing."""
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(CONFIG)
+    (tmp_path / ".aws").chmod(0)
+    source = find_source({"HOME": str(tmp_path)}, "Sandbox.AdministratorAccess")
+    (tmp_path / ".aws").chmod(0o700)
+    assert source.unreadable
+    assert source.why == f"{tmp_path}/.aws/config cannot be used: permission denied"
+    assert source.hint == f"ls -ld {tmp_path}/.aws"
