@@ -87,26 +87,28 @@ def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
         return KeySource("profile", name, files=files, environ=copy, requested=profile, pinned=name == profile)
     if chains.of_container(environ) is not None:
         return KeySource("container", environ=copy, requested=profile)
+    hint = f"aws configure sso --profile {quote(profile)}"
     if profile == "default" and profile in profiles:
         why = "there are no AWS keys in the environment, and profile default has no settings to get any"
     else:
-        meant = how_meant(profile, files, profiles)
+        meant, edit = how_meant(profile, files, profiles)
         why = f"there are no AWS keys in the environment, and no profile {profile}{meant}"
-    hint = f"aws configure sso --profile {quote(profile)}"
+        hint = edit or hint
     return KeySource("none", why=why, hint=hint, files=files, environ=copy, requested=profile)
 
 
-def how_meant(profile: str, files: tuple[Path, ...], profiles: Sections) -> str:
-    """Return what may be wrong with a profile that does not exist: its section's header, or its name; "" if unknown.
+def how_meant(profile: str, files: tuple[Path, ...], profiles: Sections) -> tuple[str, str]:
+    """Return what may be wrong with a profile that does not exist, and the command that helps; "" if unknown.
 
-    In the config file it is [profile NAME], in the credentials file [NAME].
+    It is its name, or its section's header: [profile NAME] in the config file, [NAME] in the credentials file.
     """
     in_config = profile if profile == "default" else f"profile {_quoted(profile)}"
     for file, wanted in zip(files, (in_config, profile), strict=True):
         for section in ini.read_sections(file):
             if _named_in(section) == profile and section != wanted:
-                return f" ({file} has [{section}], which has to be [{wanted}])"
-    return chains.did_you_mean(profile, profiles)
+                why = f" ({file} has [{section}], which has to be [{wanted}])"
+                return why, f"${{EDITOR:-vi}} {quote(str(file))}"
+    return chains.did_you_mean(profile, profiles), ""
 
 
 def _quoted(name: str) -> str:

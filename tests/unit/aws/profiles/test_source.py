@@ -224,6 +224,7 @@ def test_a_section_that_is_no_profile(tmp_path: Path, config: str, credentials: 
     source = find_source(environ, name)
     assert source.kind == "none"
     assert source.why.endswith(why)
+    assert source.hint.startswith("${EDITOR:-vi} /" if "has to be" in why else "aws configure sso")
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read anything")
