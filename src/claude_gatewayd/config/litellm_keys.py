@@ -29,6 +29,9 @@ _SHARED_CACHE: Final = ReservedKey(
     "changed", "nothing is cached: one caller could get another's answer; Claude's prompt caching needs no cache"
 )
 _PINGS: Final = ReservedKey("built in", "a silent stream is kept alive with pings")
+_OF_PROXYS_USERS: Final = ReservedKey(
+    "changed", "it is for keys, teams and users that LiteLLM keeps in its database: they end with the proxy"
+)
 _LOG: Final = ReservedKey("not needed", "use [log] level of config.toml")
 PROXYS_DATABASE: Final = ReservedKey(
     "changed",
@@ -57,6 +60,14 @@ SETTINGS: Final = {
     **dict.fromkeys(("cache", "cache_params", "enable_redis_auth_cache"), _SHARED_CACHE),
     **dict.fromkeys(("anthropic_sse_ping_interval_seconds", "sse_keepalive_ping_interval_seconds"), _PINGS),
     **dict.fromkeys(("set_verbose", "json_logs"), _LOG),
+    **dict.fromkeys(
+        ("default_key_generate_params", "upperbound_key_generate_params", "key_generation_settings",
+         "key_alias_pattern", "default_internal_user_params", "default_team_params", "default_team_settings",
+         "priority_reservation", "priority_reservation_settings", "blocked_user_list", "validate_end_user_id_in_db",
+         "store_audit_logs", "audit_log_callbacks", "public_model_groups", "public_model_groups_links",
+         "public_agent_groups", "public_mcp_servers"),
+        _OF_PROXYS_USERS,
+    ),
     "enable_anthropic_prompt_caching": ReservedKey("built in", "Claude Code itself marks what to cache"),
     "custom_auth": ReservedKey("built in", "callers are identified by their own credential, which Anthropic checks"),
     "master_key": ReservedKey(

@@ -12,6 +12,8 @@ from claude_gatewayd.ctl.migrate.translation import Translation
 from claude_gatewayd.ctl.migrate.variables import collect
 from claude_gatewayd.errors import GatewayError
 
+# What people call it, and what LiteLLM's own pages do.
+NAMES = ("config.yaml", "litellm_config.yaml", "litellm-config.yaml", "proxy_config.yaml", "proxy_server_config.yaml")
 # Beside the old file: so callbacks are found where they lie, and find their own neighbours.
 LEFT = "claude-gateway.yaml"
 
@@ -35,10 +37,16 @@ class OldProxy(NamedTuple):
         )
 
 
+def in_directory(named: Path) -> Path:
+    """Return the configuration in a directory, the usual one if there is none; a file as it is."""
+    if not named.is_dir():
+        return named
+    return next((file for name in NAMES if (file := named / name).is_file()), named / NAMES[0])
+
+
 def read(named: Path) -> OldProxy:
     """Read a configuration, or that of a directory. Raises GatewayError."""
-    file = Path(os.path.abspath(named))
-    file = file / "config.yaml" if file.is_dir() else file
+    file = in_directory(Path(os.path.abspath(named)))
     if file.name == LEFT:
         raise GatewayError(f"cannot import {file}: it was written by an import", "name the proxy's own file")
     old = document.read(file)

@@ -22,6 +22,7 @@ from claude_gatewayd.ctl.claude_code.destinations import BASE_URL
 from claude_gatewayd.ctl.claude_code.destinations import REGION as SETTINGS_REGION
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.doctor import gather
+from claude_gatewayd.ctl.migrate.proxy import NAMES as PROXY_FILES
 from claude_gatewayd.ctl.setup.facts import (
     Claude,
     ConfigKey,
@@ -113,7 +114,7 @@ def proxy(environ: Mapping[str, str], directory: Path, port: int) -> LiteLLMProx
             names = f"{BASE_URL} of {where} names port {other}, where" if where else f"on port {other}"
             signs.append(f"{names} LiteLLM listens, pid {pid}")
             file = file or _existing(proxy_file(command, cwd))
-    for name in ("config.yaml", "litellm_config.yaml", "litellm-config.yaml"):
+    for name in PROXY_FILES:
         beside = directory / name
         if _LITELLM_TEXT.search(_text(beside)):
             signs.append(f"{beside} is LiteLLM's")

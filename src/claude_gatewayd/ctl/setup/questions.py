@@ -86,8 +86,7 @@ def _ledger_there(flags: Flags, url: str, environ: Mapping[str, str], *, interac
 
 def _proxy_config(flags: Flags, facts: SetupFacts, *, interactive: bool) -> Path | None:
     if flags.proxy_config:
-        file = Path(os.path.abspath(flags.proxy_config))
-        return file / "config.yaml" if file.is_dir() else file
+        return proxy.in_directory(Path(os.path.abspath(flags.proxy_config)))
     if not flags.imports or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
         return None
     return facts.proxy.file if not interactive or prompts.agree(f"Import {facts.proxy.file}?") else None

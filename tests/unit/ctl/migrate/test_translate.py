@@ -215,3 +215,10 @@ def test_a_role_that_was_assumed_by_the_profile_of_the_environment() -> None:
     assert explanation.startswith("LiteLLM assumes it by AWS_PROFILE: export AWS_PROFILE='Team Admin', then ")
     _, verdicts = translated({"model_list": listed})
     assert "aws_role_name" not in verdicts
+
+
+@pytest.mark.parametrize("key", ["default_internal_user_params", "upperbound_key_generate_params", "blocked_user_list"])
+def test_what_is_for_the_proxys_own_users_ends_with_it(key: str) -> None:
+    migrated, verdicts = translated({"litellm_settings": {key: {"models": ["gpt-5"]}, "drop_params": True}})
+    assert verdicts[f"litellm_settings.{key}"] == "changed"
+    assert migrated.settings == {"drop_params": True}

@@ -96,7 +96,7 @@ def _needed_by(values: Mapping[str, Any]) -> tuple[set[str], tuple[str, ...]]:
 
 
 def _worked_out(name: str) -> str:
-    return f"make works it out: export {name}=VALUE, and import again"
+    return f"its value is not in this file: export {name}=VALUE, and import again"
 
 
 def _last(assignments: Iterable[Assignment]) -> Iterator[Assignment]:

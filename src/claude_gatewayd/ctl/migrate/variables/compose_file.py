@@ -45,24 +45,31 @@ def read(text: str, file: Path, environ: Mapping[str, str], text_of: Callable[[P
             line = lines.get(("services", name, "environment", *place), 1)
             # without a value it is handed on from the shell, if it is there
             given = environ.get(key) if value is None else interpolated(value, environ)
-            if given is not None:
+            if given is not None or value is not None:
                 assignments[key] = Assignment(key, given, file, line)
     return list(assignments.values())
 
 
-def interpolated(text: str, environ: Mapping[str, str]) -> str:
-    """Return a text with what $NAME, ${NAME}, ${NAME:-default} and their like stand for."""
+def interpolated(text: str, environ: Mapping[str, str]) -> str | None:
+    """Return a text with what $NAME, ${NAME}, ${NAME:-default} and their like stand for.
+
+    None if ${NAME:?} has to be set and is not: Compose would start nothing.
+    """
+    lacks = False
 
     def value(match: re.Match[str]) -> str:
+        nonlocal lacks
         if match["escaped"]:
             return "$"
         found, how, more = environ.get(match["bare"] or match["name"]), match["how"] or "", match["more"] or ""
         is_set = bool(found) if how.startswith(":") else found is not None
+        lacks = lacks or (how.endswith("?") and not is_set)
         if how.endswith("+"):
             return more if is_set else ""
         return found or "" if is_set or not how.endswith("-") else more
 
-    return _REFERENCE.sub(value, text)
+    resolved = _REFERENCE.sub(value, text)
+    return None if lacks else resolved
 
 
 def _runs_litellm(service: Mapping[str, Any]) -> bool:

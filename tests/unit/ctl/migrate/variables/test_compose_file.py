@@ -25,12 +25,12 @@ LITELLM = "services:\n  llm:\n    image: ghcr.io/berriai/litellm:main\n"
         ("    environment: {A: '$AWS_PROFILE', B: '${GONE:-x}', C: '${EMPTY-x}', D: '${EMPTY:-x}', E: $$X}",
          {"A": "shell", "B": "x", "C": "", "D": "x", "E": "$X"}),
         ("    environment: {A: '${AWS_PROFILE:+y}', B: '${GONE:?must be set}', C: '${1}'}",
-         {"A": "y", "B": "", "C": "${1}"}),
+         {"A": "y", "B": None, "C": "${1}"}),
         ("    environment: 3", {}),
         ("    environment: {A: [1]}", {}),
     ],
 )  # fmt: skip
-def test_what_a_service_gets(text: str, values: dict[str, str]) -> None:
+def test_what_a_service_gets(text: str, values: dict[str, str | None]) -> None:
     found = compose_file.read(LITELLM + text, Path("/p/compose.yaml"), SHELL, lambda file: FILES.get(file, ""))
     assert {one.name: one.value for one in found} == values
 
