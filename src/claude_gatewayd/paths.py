@@ -218,6 +218,22 @@ def expanduser(text: str, environ: Mapping[str, str]) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def working_directory(environ: Mapping[str, str]) -> Path:
+    """Return the current directory; the home directory where that has been removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return home(environ)
+
+
+def absolute(path: Path | str) -> Path:
+    """Return a path that a person has named. Raises GatewayError where what it is relative to has been removed."""
+    try:
+        return Path(os.path.abspath(path))
+    except FileNotFoundError:
+        raise GatewayError(f"cannot find {path}: the current directory has been removed", "cd") from None
+
+
 def make_directory(directory: Path) -> None:
     """Create a directory and those above it that are missing, so that nobody else can enter them. Raises OSError.
 

@@ -102,7 +102,7 @@ def _unset(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     environ = dict(os.environ)
     if arguments.file:
-        environ["CLAUDE_GATEWAY_CONFIG"] = os.path.abspath(arguments.file)
+        environ["CLAUDE_GATEWAY_CONFIG"] = str(paths.absolute(arguments.file))
     path = paths.config_path(environ)
     try:
         where = _checked(environ, overrides=not arguments.file) or f"no {path}, using defaults"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import environment_file
+from claude_gatewayd.paths import absolute, environment_file
 
 DATABASE_URL = "DATABASE_URL"  # usually another program's: the service gets it only where the ledger uses it
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -70,7 +70,7 @@ def collect(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[dict[
         kept["PATH"] = ":".join(dict.fromkeys(entries))
     named = kept.get("CLAUDE_GATEWAY_CONFIG", "")
     if named and not named.startswith("~"):
-        kept["CLAUDE_GATEWAY_CONFIG"] = os.path.abspath(named)
+        kept["CLAUDE_GATEWAY_CONFIG"] = str(absolute(named))
     return kept, left_out
 
 

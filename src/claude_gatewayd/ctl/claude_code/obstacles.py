@@ -34,7 +34,7 @@ from claude_gatewayd.ctl.claude_code.destinations import (
 )
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import HERE, GatewayTarget, excepts_all
-from claude_gatewayd.paths import expanduser, home
+from claude_gatewayd.paths import absolute, expanduser, home
 
 Origin = Literal["shell", "start-up", "user", "project", "managed"]
 
@@ -262,7 +262,7 @@ def _managed_preferences() -> list[Path]:
 def settings_file(environ: Mapping[str, str]) -> Path:
     """Return the person's settings.json, whether it exists or not."""
     named = environ.get("CLAUDE_CONFIG_DIR")
-    base = Path(os.path.abspath(expanduser(named, environ))) if named else home(environ) / ".claude"
+    base = absolute(expanduser(named, environ)) if named else home(environ) / ".claude"
     return base / "settings.json"
 
 

@@ -97,7 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _settings() -> dict[str, Any]:
     """Return what the settings files say that Claude Code would find here, the strongest having won."""
     found: dict[str, Any] = {}
-    for file in (obstacles.settings_file(os.environ), *reversed(obstacles.project_files(Path.cwd(), os.environ))):
+    for file in (
+        obstacles.settings_file(os.environ),
+        *reversed(obstacles.project_files(paths.working_directory(os.environ), os.environ)),
+    ):
         found |= obstacles.read_settings(file)
     return found
 

@@ -82,7 +82,7 @@ def _point_elsewhere(arguments: argparse.Namespace) -> int:
         answered = asking.ask(url, key, {**os.environ, **own})
     if not answered.is_usable:
         raise GatewayError(f"cannot use {url}: {answered.why}", answered.hint)
-    ca_file = os.path.abspath(answered.ca_file) if answered.ca_file else ""
+    ca_file = str(paths.absolute(answered.ca_file)) if answered.ca_file else ""
     target = GatewayTarget(url, key, ca_file=ca_file)
     return _point_at(
         target, statusline=arguments.statusline, dry_run=arguments.dry_run, in_json=arguments.json, answered=answered
@@ -95,7 +95,7 @@ def _point_at(
     """Change settings.json, and say what was done. *answered* is how a remote gateway did."""
     line = status_line() if statusline else ""
     outcome = edit_settings.configure(os.environ, target, dry_run=dry_run, status_line=line)
-    found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
+    found = obstacles.find(os.environ, paths.working_directory(os.environ), target.url, outcome.text)
     running = clients.running() if outcome.changes and not dry_run else []
     report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
     if answered is not None:

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from claude_gatewayd import paths
 from claude_gatewayd.ctl import daemon, ensure_running
 from claude_gatewayd.ctl.claude_code import edit_settings
 from claude_gatewayd.ctl.claude_code.verbs import remote_gateway, this_gateway
@@ -60,7 +61,7 @@ def _diagnose(*, deep: bool) -> list[Finding]:
         why_not = "is not running"
     except GatewayError as error:
         why_not, mend = error.message, error.hint
-    context = Context.gather(os.environ, Path.cwd(), status, why_not, mend, deep=deep)
+    context = Context.gather(os.environ, paths.working_directory(os.environ), status, why_not, mend, deep=deep)
     with Progress("Sending a request through each lane; LiteLLM may have to load first" if deep else "Checking"):
         return examine(context)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from claude_gatewayd import paths
 from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument
 from claude_gatewayd.ctl.migrate.draft import MigratedConfig
@@ -46,7 +47,7 @@ def in_directory(named: Path) -> Path:
 
 def read(named: Path) -> OldProxy:
     """Read a configuration, or that of a directory. Raises GatewayError."""
-    file = in_directory(Path(os.path.abspath(named)))
+    file = in_directory(paths.absolute(named))
     if file.name == LEFT:
         raise GatewayError(f"cannot import {file}: it was written by an import", "name the proxy's own file")
     old = document.read(file)

@@ -97,7 +97,7 @@ def absolute(requirement: str) -> str:
     """Return a requirement as it may be kept: a wheel by its full path. Raises GatewayError if that does not exist."""
     if not requirement.endswith(".whl"):
         return requirement
-    wheel = Path(requirement).absolute()
+    wheel = paths.absolute(requirement)
     if not wheel.is_file():
         raise GatewayError(f"cannot add {requirement}: there is no such file", f"ls -l {shlex.quote(requirement)}")
     return str(wheel)

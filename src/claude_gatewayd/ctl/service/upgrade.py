@@ -218,7 +218,7 @@ def _requirement(what: str | None) -> str:
     if what is None:
         return "claude-gatewayd"
     if what.endswith(".whl"):
-        wheel = Path(what).absolute()
+        wheel = paths.absolute(what)
         if not wheel.is_file():
             raise GatewayError(f"cannot upgrade to {what}: there is no such file", f"ls -l {shlex.quote(what)}")
         return str(wheel)

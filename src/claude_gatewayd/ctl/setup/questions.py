@@ -1,12 +1,12 @@
 """The answers that setup goes by: from flags, from questions, or the defaults."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 
+from claude_gatewayd import paths
 from claude_gatewayd.config import values
 from claude_gatewayd.ctl.migrate import ledger_question, proxy
 from claude_gatewayd.ctl.setup import gather
@@ -86,7 +86,7 @@ def _ledger_there(flags: Flags, url: str, environ: Mapping[str, str], *, interac
 
 def _proxy_config(flags: Flags, facts: SetupFacts, *, interactive: bool) -> Path | None:
     if flags.proxy_config:
-        return proxy.in_directory(Path(os.path.abspath(flags.proxy_config)))
+        return proxy.in_directory(paths.absolute(flags.proxy_config))
     if not flags.imports or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
         return None
     return facts.proxy.file if not interactive or prompts.agree(f"Import {facts.proxy.file}?") else None

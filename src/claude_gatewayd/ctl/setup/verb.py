@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from shlex import quote
 
+from claude_gatewayd import paths
 from claude_gatewayd.ctl.claude_code import clients
 from claude_gatewayd.ctl.claude_code.verbs import status_line
 from claude_gatewayd.ctl.service import install_plan
@@ -69,7 +69,7 @@ def setup(arguments: argparse.Namespace) -> int:
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     interactive = terminal and not arguments.yes and not arguments.dry_run
     environ = environment.of_daemon(os.environ)
-    facts = gather.facts(environ, Path.cwd(), _service(linger=arguments.linger))
+    facts = gather.facts(environ, paths.working_directory(environ), _service(linger=arguments.linger))
     if not terminal and not arguments.yes and not arguments.dry_run:
         return _not_asked(facts)
     try:
