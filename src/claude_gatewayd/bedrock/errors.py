@@ -251,6 +251,11 @@ def is_client_fixable(failure: BedrockFailure) -> bool:
     return masked(failure.message) == failure.message and re.search(_CLIENT_FIXABLE, failure.message) is not None
 
 
+def is_of_request(failure: BedrockFailure) -> bool:
+    """Say whether the request is at fault: another one may be answered, so it shows nothing about Bedrock."""
+    return error_reply(failure).status in (400, 413)
+
+
 def is_access_refused(failure: BedrockFailure) -> bool:
     """Say whether AWS does not let the role, or the account, use the model."""
     if failure.kind == "AccessDeniedException" or re.search(_USE_CASE, failure.message[:_MAX_SEARCHED]):

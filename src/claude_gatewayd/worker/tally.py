@@ -72,6 +72,12 @@ class Tally:
         if self._bedrock.failed(what):
             logger.warning("Bedrock cannot answer: %s", what)
 
+    def bedrock_refused(self, what: str) -> None:
+        """Note that it answered, but refused a request for what is in it."""
+        self._bedrock.note(what)
+        self.bedrock_ok()
+        logger.info("Bedrock refuses a request: %s", what)
+
     def snapshot(self) -> dict[str, Any]:
         """Return the counts as they stand, for JSON. Times are seconds since the epoch."""
         return {
@@ -103,9 +109,12 @@ class _Upstream:
     def failed(self, what: str) -> bool:
         has_changed = not self._failing
         self._failing = True
+        self.note(what)
+        return has_changed
+
+    def note(self, what: str) -> None:
         self._last_failure = time.time()
         self._failure = what
-        return has_changed
 
     @property
     def state(self) -> str:

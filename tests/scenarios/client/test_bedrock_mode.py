@@ -87,7 +87,11 @@ def test_auto_mode(scene: Scene, version: str, home: Path) -> None:
     with Session(scene.claude(version, home, SUBSCRIPTION)) as session:
         session.say("[[say the lake is deep]]")
         session.until("● the lake is deep")
-    refused, answered = [request for request in scene.bedrock.requests if operation_of(request) == STREAM]
+    asked = [request for request in scene.bedrock.requests if operation_of(request) == STREAM]
+    if version == routes.OLDEST:  # which has no such mode there
+        assert [(request.status, "safeguards" in request.json()) for request in asked] == [(200, False)]
+        return
+    refused, answered = asked
     assert (refused.status, "safeguards" in refused.json()) == (400, True)
     assert (answered.status, "safeguards" in answered.json()) == (200, False)
     assert len(scene.bedrock.refusals) == 1

@@ -76,7 +76,8 @@ def test_compacted_at_a_terminal(lane: Lane, scene: Scene, version: str, home: P
         session.until("Compacted")
         session.say("good morning")
         session.until("You said: good morning")
-    summary, gone_on = scene.only(lane)
+    asked = scene.only(lane)  # in Bedrock mode the oldest names the session once more, without tools
+    summary, gone_on = [request for request in asked if request.json().get("tools")]
     assert b"the lake is deep" in summary.body
     assert b"They spoke of the lake." in gone_on.body
 

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from tests.support.daemon import wait_until
 from tests.support.stage import MODEL, Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
@@ -80,6 +81,29 @@ def test_the_words_of_bedrocks_by_which_the_client_mends_its_request(stage: Stag
     assert told(reply) == ("bedrock", "529; bedrock ValidationException 400")
     assert reply.headers["x-litellm-model-api-base"] == stage.bedrock.url
     stage.bedrock.refusals.clear()
+
+
+def test_a_refused_request_is_no_failure_of_bedrocks(stage: Stage) -> None:
+    """Its words are shown; but Bedrock has answered, and would answer another."""
+    stage.bedrock.fail_next(kind="ThrottlingException")
+    stage.ask(turn(model=FORCED))
+    wait_until(lambda: is_failing(stage))
+    for words in ("prompt is too long: 207000 tokens > 200000 maximum", "messages: at least one message is required"):
+        stage.bedrock.fail_next(400, kind="ValidationException", message=words)
+        assert stage.ask(turn(model=FORCED)).status == 400
+        wait_until(lambda words=words: stage.daemon.status()["bedrock"]["failure"].endswith(words))
+        assert not is_failing(stage)
+    doctor = json.loads(stage.daemon.ctl("doctor", "--json").stdout)["findings"]
+    assert [one for one in doctor if one["check"] == "Bedrock" and one["state"] == "fail"] == []
+    stage.anthropic_is_down()
+    stage.bedrock.fail_next(400, kind="ValidationException", message="prompt is too long: 2 tokens > 1 maximum")
+    assert stage.ask(turn()).status == 400
+    assert stage.daemon.ctl("health").returncode == 0
+
+
+def is_failing(stage: Stage) -> bool:
+    how = stage.daemon.status()["bedrock"]
+    return bool((how["last_failure"] or 0) > (how["last_success"] or 0))
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", CHAT])

@@ -95,6 +95,16 @@ def test_how_anthropic_is(tally: Tally, clock: list[float]) -> None:
     assert tally.snapshot()["anthropic"]["last_failure"] == 1001.0
 
 
+def test_a_refused_request_is_an_answer(tally: Tally, clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    tally.bedrock_failed("Bedrock cannot be reached")
+    clock[0] = 1001.0
+    with caplog.at_level("INFO"):
+        tally.bedrock_refused("Bedrock answered ValidationException: no")
+    found = {"last_success": 1001.0, "last_failure": 1001.0, "failure": "Bedrock answered ValidationException: no"}
+    assert tally.snapshot()["bedrock"] == found
+    assert "Bedrock answers again" in caplog.messages
+
+
 def test_a_failure_before_any_success_is_news(tally: Tally) -> None:
     assert tally.anthropic_failed("connection refused")
     assert not tally.anthropic_failed("connection refused")

@@ -133,7 +133,7 @@ def _up(status: Status) -> Iterator[tuple[Labels, float]]:
         yield ("anthropic",), float(state == "ok")
     succeeded, failed = status["bedrock"]["last_success"], status["bedrock"]["last_failure"]
     if (succeeded, failed) != (None, None):
-        yield ("bedrock",), float((succeeded or 0) > (failed or 0))
+        yield ("bedrock",), float((succeeded or 0) >= (failed or 0))
 
 
 def _which(key: Key) -> Labels:

@@ -137,6 +137,12 @@ def test_a_daemon_that_has_done_nothing_has_numbers_too(is_openmetrics: bool) ->
     assert value(found, "requests_total") is None
 
 
+def test_a_request_that_bedrock_has_refused_leaves_it_up() -> None:
+    refused = EMPTY | {"bedrock": {"last_success": 5.0, "last_failure": 5.0}}
+    found = parsed(text(is_openmetrics=False, status=refused), is_openmetrics=False)
+    assert value(found, "upstream_up", upstream="bedrock") == 1
+
+
 @both
 def test_many_series_come_in_pieces_and_each_has_one_head(is_openmetrics: bool) -> None:
     counts = RequestCounts(lambda model, upstream: model)

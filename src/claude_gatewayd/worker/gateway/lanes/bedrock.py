@@ -259,7 +259,11 @@ class BedrockLane:
         self._tally.bedrock_ok()
 
     def _failed(self, failure: BedrockFailure) -> BedrockFailure:
-        self._tally.bedrock_failed(bedrock_errors.describe(failure))
+        if not bedrock_errors.is_of_request(failure):
+            self._tally.bedrock_failed(bedrock_errors.describe(failure))
+        elif failure.request_id:  # else LiteLLM has refused it, and Bedrock was not asked
+            self._keeper.note_accepted()
+            self._tally.bedrock_refused(bedrock_errors.describe(failure))
         return failure
 
 
