@@ -15,7 +15,7 @@ from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.bedrock_models import FAMILIES, LONG_CONTEXT, THINKING_COUNT, TOOL_SEARCH
 from tests.support.canary import CANARY
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import Reply, Stage, keys_of
+from tests.support.stage import Reply, Stage, keys_of, turn
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +170,18 @@ def test_a_beta_that_is_named(stage: Stage) -> None:
     assert ask(stage, "mythos-5").status == 200
     first, second = (json.loads(request.body) for request in stage.bedrock.requests)
     assert set(first["anthropic_beta"]) - set(second["anthropic_beta"]) == {LONG_CONTEXT}
+
+
+def test_a_model_that_turns_out_not_to_be_bound_to_a_schema(stage: Stage) -> None:
+    """Seen with Haiku 4.5 in some accounts (vectorize-io/hindsight#3300). A tool stands in for the schema."""
+    schema = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+    titled = turn(
+        "a title", model="claude-haiku-4-5-bedrock", output_config={"format": {"type": "json_schema", "schema": schema}}
+    )
+    stage.bedrock.fail_next(kind="ValidationException", message="output_config.format: Extra inputs are not permitted")
+    for _ in range(2):
+        assert json.loads(stage.ask(titled).text) == {"title": "fake"}
+    assert ["output_config" in asked.json() for asked in stage.to_bedrock()] == [True, False, False]
 
 
 def test_nothing_that_a_refusal_quotes_is_shown(stage: Stage) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import shapes
 from tests.fakes.shapes import Shape
+from tests.scenarios.fallback.conftest import has_learned
 from tests.scenarios.fallback.same import Both, same, same_or_no_request
 from tests.support.bedrock_bodies import NEW_HEADER, OLD_HEADER, at, bodies, likely, names, places, turn, values
 from tests.support.stage import Reply, Stage
@@ -60,8 +63,8 @@ def test_a_turn_in_which_one_thing_is_another(
 ) -> None:
     body = turn()
     at(body, place)[name] = value
-    same(both, lambda stage: ask(stage, body | {"model": model}, betas))
-    forget(both)
+    with alone(both):
+        same(both, lambda stage: ask(stage, body | {"model": model}, betas))
 
 
 @seed(14)
@@ -72,17 +75,21 @@ def test_anything(both: Both, body: dict[str, Any], betas: str | None, model: st
         json.dumps(body, allow_nan=False)
     except ValueError:
         return  # it is no JSON, so it is Anthropic's
-    same_or_no_request(both, lambda stage: ask(stage, body | {"model": model}, betas))
-    forget(both)
+    with alone(both):
+        same_or_no_request(both, lambda stage: ask(stage, body | {"model": model}, betas))
 
 
 def ask(stage: Stage, body: dict[str, Any], betas: str | None) -> Reply:
     return stage.ask(json.dumps(body).encode(), headers={"anthropic-beta": betas} if betas else {})
 
 
-def forget(both: Both) -> None:
-    """Forget what was asked, and that Bedrock has refused it; it is nothing that the next request would go without."""
-    for stage in both:
-        stage.forget()
-        stage.bedrock.refusals.clear()
-        assert stage.daemon.status()["bedrock"]["refused"] == []
+@contextmanager
+def alone(both: Both) -> Iterator[None]:
+    """Do something that leaves nothing behind, even if it fails: Hypothesis does it once more, and shows only that."""
+    try:
+        yield
+    finally:
+        for stage in both:
+            stage.forget()
+            stage.bedrock.refusals.clear()
+    assert not any(map(has_learned, both))  # the next request would go without something

@@ -66,21 +66,6 @@ def test_an_answer_without_the_form_is_none(stage: Stage) -> None:
     assert "NotAsAsked" in reply.headers["x-gateway-fallback"]
 
 
-def test_a_model_that_turns_out_not_to_be_bound(stage: Stage) -> None:
-    """Seen with Haiku 4.5 in some accounts (vectorize-io/hindsight#3300)."""
-    stage.anthropic.fail_next(529, times=2)
-    stage.bedrock.fail_next(kind="ValidationException", message="output_config.format: Extra inputs are not permitted")
-    reply = stage.ask(turn("a title", model="claude-haiku-4-5", **CONFIG))
-    assert json.loads(reply.text) == {"title": "fake"}
-    first, second = stage.to_bedrock()
-    assert "output_config" in first.json()
-    assert "output_config" not in second.json()
-    stage.forget()
-    assert json.loads(stage.ask(turn("a title", model="claude-haiku-4-5", **CONFIG)).text) == {"title": "fake"}
-    (asked,) = stage.to_bedrock()
-    assert "output_config" not in asked.json()
-
-
 @pytest.mark.parametrize(
     ("model", "asked_for"),
     [
