@@ -309,6 +309,15 @@ def test_what_is_slow_to_load_is_loaded_when_it_is_needed(module: str) -> None:
     assert not foreign(loaded_by(f"claude_gatewayd.{module}")) & slow
 
 
+def test_no_process_of_ours_imports_from_the_directory_that_it_runs_in() -> None:
+    """Python would put that first, without -P: what lies there is anybody's."""
+    started = re.compile(r'[^(\[\n]*"-m", "claude_gatewayd')
+    found = {name: started.findall(path.read_text()) for name, path in modules().items()}
+    commands = [(name, command) for name, lines in found.items() for command in lines]
+    assert len(commands) > 5
+    assert [(name, command) for name, command in commands if '"-P"' not in command] == []
+
+
 def test_a_worker_never_loads_what_maintains_the_ledger() -> None:
     """SQLAlchemy takes 18 MB: a process of its own has it."""
     reached, left = set[str](), {name for name in modules() if room(name) == "worker"}

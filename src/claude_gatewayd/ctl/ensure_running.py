@@ -75,7 +75,7 @@ def _in_background(log: Path) -> int:
     """Start the daemon in a session of its own, not as a child: Claude Code, which replaces us, would not reap it."""
     paths.make_private(log.parent)
     program = _installation() / "bin/claude-gatewayd"
-    daemon = [str(program)] if program.exists() else [sys.executable, "-m", "claude_gatewayd.supervisor.main"]
+    daemon = [str(program)] if program.exists() else [sys.executable, "-P", "-m", "claude_gatewayd.supervisor.main"]
     script = f'umask 077; "$@" >> {quote(str(log))} 2>&1 < /dev/null & echo $!'
     done = subprocess.run(
         ["/bin/sh", "-c", script, "sh", *daemon],

@@ -16,7 +16,7 @@ from claude_gatewayd.printable import one_line
 
 logger = logging.getLogger(__name__)
 
-_COMMAND: Final = (sys.executable, "-m", "claude_gatewayd.ledger.maintenance")
+_COMMAND: Final = (sys.executable, "-P", "-m", "claude_gatewayd.ledger.maintenance")
 _LIMITS: Final[dict[Literal["prepare", "prune"], float]] = {"prepare": 60.0, "prune": 600.0}
 _KILLED_AFTER = 5.0  # seconds beyond the limit, at which the child ends by itself
 _ENDS_WITHIN = 2.0
