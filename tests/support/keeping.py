@@ -73,23 +73,29 @@ class Kept:
 
 
 @contextmanager
-def kept_daemon(through: Through = "litellm") -> Iterator[Kept]:
-    """Yield a daemon with a person logged in, and LiteLLM loaded if Bedrock is asked through it."""
+def kept_daemon(through: Through | None = "litellm", *, is_brief: bool = False) -> Iterator[Kept]:
+    """Yield a daemon with a person logged in, and LiteLLM loaded if Bedrock is asked through it; None: as by default.
+
+    If it *is_brief*, keys and tokens live for seconds from the start.
+    """
     with FakeAnthropic() as anthropic, FakeAws() as aws, FakeBedrock(issued=aws.keys, region=aws.region) as bedrock:
         environ = {
             **aws.environ,
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url,
             "AWS_REGION": aws.region,
-            **transport(through),
+            **(transport(through) if through is not None else {}),
         }
         daemon = Daemon(upstream=anthropic.url, config=CONFIG, environ=environ)
         home = AwsHome(daemon.home, aws)
         home.sso_session()
         home.sso_profile("x")
+        if is_brief:
+            aws.lives.keys, aws.lives.access_token = KEYS_LIVE, TOKENS_LIVE
         home.log_in()
         with daemon:
             kept = Kept(aws, home, bedrock, Stage(anthropic, bedrock, daemon))
-            kept.stage.wait_asking(through)
+            if through is not None:
+                kept.stage.wait_asking(through)
             kept.stage.prove()
             anthropic.fail_next(529, times=1_000_000)
             yield kept

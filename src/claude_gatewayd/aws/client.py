@@ -7,7 +7,7 @@ add nothing but 3 MB of memory.
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from claude_gatewayd.aws import clock
@@ -45,6 +45,24 @@ class AwsRefused(CallFailed):
 
 class WrongClock(CallFailed):
     """This machine's clock is so far off that AWS rejects its signatures."""
+
+
+class AwsCall(NamedTuple):
+    """A call of *operation* of *service* in *region*, at the endpoint of *profile*.
+
+    *action* is what it is for: "cannot *action*: …". It is signed with *keys* (aws_access_key_id=…), or not at all.
+    """
+
+    service: str
+    operation: str
+    action: str
+    region: str
+    profile: str
+    arguments: dict[str, Any]
+    keys: dict[str, str]
+
+
+AskAws = Callable[[AwsCall, Egress], dict[str, Any]]  # it raises CallFailed
 
 
 class _NoTable:
@@ -92,6 +110,12 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
         raise AwsServiceError(f"ask {service}", why, "aws configure list-profiles") from None
     except Exception as error:  # the SDK may raise anything about settings that only it reads
         raise _as_failure(error, f"ask {service}") from None
+
+
+def ask(asked: AwsCall, egress: Egress) -> dict[str, Any]:
+    """Return the response to a call. Raises CallFailed."""
+    service = make_client(asked.service, asked.region, egress, asked.profile, **asked.keys)
+    return call(getattr(service, asked.operation), asked.action, **asked.arguments)
 
 
 def call(function: Callable[..., Any], action: str, **arguments: object) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from claude_gatewayd.aws.calls.child import CallsByChild
 from claude_gatewayd.aws.keeper.handover import HandedOverKeys
 from claude_gatewayd.aws.keeper.keeper import Keeper
 from claude_gatewayd.aws.snapshot import CredentialSnapshot
@@ -25,8 +26,12 @@ class BedrockCredentials:
     def __init__(self, inputs: WorkerInputs, on_change: Callable[[], None]) -> None:
         self._access = inputs.bedrock
         self._config = inputs.config.bedrock
+        self._calls = CallsByChild()
         provider = ProfileKeyProvider(
-            self._access.source, self._config.region, egress.of(inputs.config, inputs.environ)
+            self._access.source,
+            self._config.region,
+            egress.of(inputs.config, inputs.environ),
+            ask=self._calls.ask,
         )
         self.keeper = Keeper(provider, on_change)
         self.reach = reach.ReachabilityWatch("Bedrock", self._config.runtime_url, self._access.egress, on_change)
@@ -86,3 +91,4 @@ class BedrockCredentials:
     async def close(self) -> None:
         """Stop renewing and looking."""
         await asyncio.gather(self.keeper.close(), self.reach.close())
+        self._calls.close()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.scenarios.fallback.standing import BY_NAME, DIRECT, asked, standing, state
 from tests.support.daemon import Daemon
+from tests.support.keeping import kept_daemon
 from tests.support.stage import PATIENCE, Stage, turn
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/PID/status")
@@ -56,6 +57,21 @@ def test_before_the_first_trouble() -> None:
         found = resident(stage.daemon)
         print(f"\nthe default before the first trouble: {found:.1f} MB")
         assert state(stage) == ("off", "direct")
+        assert found <= 45
+
+
+def test_before_the_first_trouble_with_an_sso_login() -> None:
+    """AWS's SDK, which renews token and keys, takes 11 MB: a process that is gone again has it."""
+    with kept_daemon(None, is_brief=True) as kept:
+        kept.stage.anthropic.clear_faults()
+        for _ in range(20):
+            kept.stage.ask(turn())
+        for operation in ("GetRoleCredentials", "CreateToken"):
+            kept.aws.wait_for(operation, 3)
+        found = resident(kept.daemon)
+        print(f"\nthe default before the first trouble, with an SSO login: {found:.1f} MB")
+        assert state(kept.stage) == ("off", "direct")
+        assert kept.credentials()["state"] == "ok"
         assert found <= 45
 
 

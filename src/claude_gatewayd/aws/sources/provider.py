@@ -6,9 +6,9 @@ from hashlib import sha256
 from shlex import quote
 from typing import Final
 
-from claude_gatewayd.aws import failures
+from claude_gatewayd.aws import client, failures
 from claude_gatewayd.aws.assess import keys_due
-from claude_gatewayd.aws.client import AwsRefused, CallFailed
+from claude_gatewayd.aws.client import AskAws, AwsRefused, CallFailed
 from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.facts import CredentialFacts, Failure, FetchResult, Validity
 from claude_gatewayd.aws.failures import FailureContext, FetchFailed
@@ -32,14 +32,22 @@ _NEW_API_KEY: Final = (
 
 
 class ProfileKeyProvider:
-    """Get the keys of a KeySource. For one thread at a time, except `identity`."""
+    """Get the keys of a KeySource; *ask* calls AWS. For one thread at a time, except `identity`."""
 
-    def __init__(self, source: KeySource, region: str, egress: Egress, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        source: KeySource,
+        region: str,
+        egress: Egress,
+        now: Callable[[], float] = time.time,
+        ask: AskAws = client.ask,
+    ) -> None:
         self._source = source
         self._region = region
         self._base_egress = egress
         self._egress = egress.trusting(*source_files.ca_bundle(source.environ, source.profile))
         self._now = now
+        self._ask = ask
         self._file_versions = source_files.file_versions(source.files)
         self._files_failure: Failure | None = None  # the files changed, and cannot be used at the moment
         self._setup_failure: Failure | None = None
@@ -54,7 +62,7 @@ class ProfileKeyProvider:
                 from claude_gatewayd.aws.sources.sso_role import SsoRoleKeys  # a start without SSO needs none of it
 
                 self._sso_profile = sso_profile(source.environ, source.profile)
-                self._sso = SsoRoleKeys(source.environ, self._egress, self._sso_profile, self._context, now)
+                self._sso = SsoRoleKeys(source.environ, self._egress, self._sso_profile, self._context, ask, now)
         except AwsError as error:
             self._setup_failure = Failure("setup", error.why, error.hint)
         except GatewayError as error:  # there is no home directory
@@ -95,7 +103,8 @@ class ProfileKeyProvider:
         While the files cannot be used, it is itself: the keys that it got are used to their end.
         """
         if source_files.file_versions(self._source.files) != self._file_versions:
-            now = ProfileKeyProvider(source_files.find_again(self._source), self._region, self._base_egress, self._now)
+            source = source_files.find_again(self._source)
+            now = ProfileKeyProvider(source, self._region, self._base_egress, self._now, self._ask)
             self._files_failure = now._setup_failure if now._source.unreadable else None
             if self._files_failure is not None and self._setup_failure is None:
                 self._file_versions = now._file_versions
@@ -128,7 +137,7 @@ class ProfileKeyProvider:
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
         """Return the account and the role of *keys*. Raises FetchFailed."""
         try:
-            return assume_role.identity(keys, self._region, self._egress, self._source.profile)
+            return assume_role.identity(keys, self._region, self._egress, self._source.profile, self._ask)
         except CallFailed as error:
             raise FetchFailed(failures.from_call(error, self._context)) from None
         except Exception as error:
@@ -180,7 +189,9 @@ class ProfileKeyProvider:
     def _assume_all(self, base: AwsKeys) -> tuple[AwsKeys, Validity, float]:
         keys, validity, skew = base, Validity(self._now()), 0.0
         for role in self._chain.roles:
-            keys, validity, skew = assume_role.assume(role, keys, self._region, self._egress, self._chain.profile)
+            keys, validity, skew = assume_role.assume(
+                role, keys, self._region, self._egress, self._chain.profile, self._ask
+            )
         return keys, validity, skew
 
     def _base_keys(self, *, keys: bool) -> FetchResult:
@@ -204,7 +215,7 @@ class ProfileKeyProvider:
                 raise FetchFailed(Failure("broken", why, self._context.check_command)) from None
         if chain.base == "web-identity":
             issued, validity, skew = assume_role.by_web_identity(
-                chain.values, self._region, self._egress, chain.profile
+                chain.values, self._region, self._egress, chain.profile, self._ask
             )
             return FetchResult(issued, validity, failure=failures.if_too_far_apart(skew))
         from claude_gatewayd.aws.sources import botocore_providers  # here, because it imports botocore

@@ -9,11 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from claude_gatewayd.aws import clock, failures
 from claude_gatewayd.aws.assess import login_due
-from claude_gatewayd.aws.client import AwsRefused, CallFailed, call, make_client
+from claude_gatewayd.aws.client import AskAws, AwsCall, AwsRefused, CallFailed
 from claude_gatewayd.aws.facts import Failure, FetchResult, LoginFacts, Validity
 from claude_gatewayd.aws.failures import FailureContext, FetchFailed
 from claude_gatewayd.aws.keys import AwsKeys
@@ -32,7 +32,7 @@ _REREADS: Final = (0.0, 0.1, 0.3, 0.6)
 
 
 class SsoRoleKeys:
-    """Get the keys of one role with one login. For one thread at a time."""
+    """Get the keys of one role with one login; *ask* makes the calls. For one thread at a time."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class SsoRoleKeys:
         egress: Egress,
         profile: SsoProfile,
         context: FailureContext,
+        ask: AskAws,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -50,8 +51,8 @@ class SsoRoleKeys:
         self._context = context
         self._now = now
         self._sleep = sleep
-        self._portal: Any = None
-        self._oidc: Oidc | None = None
+        self._ask = ask
+        self._oidc = Oidc(profile.region, egress, profile.name, ask)
         self._seen_version = _file_version(self.file)
         self._on_disk: SsoToken | None = None
         # What was on disk, and what we got for it. The latter counts even if it could not be written, or if another
@@ -107,15 +108,12 @@ class SsoRoleKeys:
             raise
 
     def _get_role_credentials(self, token: SsoToken) -> tuple[AwsKeys, Validity, float]:
-        if self._portal is None:
-            self._portal = make_client("sso", self._profile.region, self._egress, self._profile.name)
-        response = call(
-            self._portal.get_role_credentials,
-            "get keys of the SSO portal",
-            roleName=self._profile.role_name,
-            accountId=self._profile.account_id,
-            accessToken=token.access_token,
-        )
+        profile, action = self._profile, "get keys of the SSO portal"
+        arguments = {
+            "roleName": profile.role_name, "accountId": profile.account_id, "accessToken": token.access_token
+        }  # fmt: skip
+        asked = AwsCall("sso", "get_role_credentials", action, profile.region, profile.name, arguments, {})
+        response = self._ask(asked, self._egress)
         now = self._now()
         skew = clock.skew_of(response, now)
         credentials = response["roleCredentials"]
@@ -165,8 +163,6 @@ class SsoRoleKeys:
             return token, Failure("broken", error.message, error.hint)
 
     def _refresh(self, token: SsoToken) -> tuple[SsoToken, Failure | None]:
-        if self._oidc is None:
-            self._oidc = Oidc(self._profile.region, self._egress, self._profile.name)
         try:
             grant = self._oidc.by_refresh_token(token.registration, token.refresh_token)
         except (InvalidGrant, InvalidClient, CodeExpired, AccessDenied):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from claude_gatewayd.aws.client import AwsRefused, AwsServiceError, CallFailed, call, check_clock, make_client
+from claude_gatewayd.aws import client
+from claude_gatewayd.aws.client import AskAws, AwsCall, AwsRefused, AwsServiceError, CallFailed, check_clock
 from claude_gatewayd.network.egress import Egress
 
 CALLBACK_PATH: Final = "/oauth/callback"
@@ -72,14 +73,18 @@ class TokenGrant:
 class Oidc:
     """SSO-OIDC in one region. Every method raises CallFailed, or one of its subclasses above."""
 
-    def __init__(self, region: str, egress: Egress, profile: str = "") -> None:
-        """Make the client; *profile* may configure its endpoint."""
-        self._client = make_client("sso-oidc", region, egress, profile)
+    def __init__(self, region: str, egress: Egress, profile: str = "", ask: AskAws = client.ask) -> None:
+        """*profile* may configure its endpoint; *ask* makes the calls."""
+        self._region = region
+        self._egress = egress
+        self._profile = profile
+        self._ask_aws = ask
 
     @property
     def url(self) -> str:
-        """Return the address of the service; its page for people is below it."""
-        return str(self._client.meta.endpoint_url).rstrip("/")
+        """Return the address of the service; its page for people is below it. Raises CallFailed."""
+        service = client.make_client("sso-oidc", self._region, self._egress, self._profile)
+        return str(service.meta.endpoint_url).rstrip("/")
 
     def register(self, name: str, scopes: Sequence[str]) -> Registration:
         """Register for device codes; without *scopes*, as the AWS CLI does for a legacy profile. Raises WrongClock."""
@@ -99,7 +104,7 @@ class Oidc:
         """Ask for a device code."""
         action = "start a login"
         response = self._ask(
-            self._client.start_device_authorization,
+            "start_device_authorization",
             action,
             clientId=registration.client_id,
             clientSecret=registration.client_secret,
@@ -137,7 +142,7 @@ class Oidc:
     def _register(self, name: str, scopes: Sequence[str], **more: object) -> Registration:
         action = "start a login"
         arguments = {**more, "scopes": list(scopes)} if scopes else more
-        response = self._ask(self._client.register_client, action, clientName=name, clientType="public", **arguments)
+        response = self._ask("register_client", action, clientName=name, clientType="public", **arguments)
         check_clock(response, action)
         return Registration(
             client_id=str(_required(response, "clientId", action)),
@@ -147,7 +152,7 @@ class Oidc:
 
     def _grant(self, action: str, registration: Registration, **arguments: str) -> TokenGrant:
         response = self._ask(
-            self._client.create_token,
+            "create_token",
             action,
             clientId=registration.client_id,
             clientSecret=registration.client_secret,
@@ -159,9 +164,10 @@ class Oidc:
             refresh_token=str(response.get("refreshToken") or ""),
         )
 
-    def _ask(self, function: Any, action: str, **arguments: object) -> dict[str, Any]:
+    def _ask(self, operation: str, action: str, **arguments: object) -> dict[str, Any]:
         try:
-            return call(function, action, **arguments)
+            asked = AwsCall("sso-oidc", operation, action, self._region, self._profile, arguments, {})
+            return self._ask_aws(asked, self._egress)
         except AwsRefused as refused:
             raise _as_oauth_error(refused, action) from None
 

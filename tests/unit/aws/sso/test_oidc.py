@@ -137,4 +137,4 @@ def test_an_answer_without_a_token(aws: FakeAws, client: Oidc, monkeypatch: pyte
 def test_an_endpoint_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO_OIDC", "not a url")
     with pytest.raises(remote.CallFailed, match="the AWS SDK refuses it"):
-        Oidc("us-west-2", Egress({}))
+        Oidc("us-west-2", Egress({})).register("x", [])

@@ -1,0 +1,1 @@
+"""AWS keys: real boto3, real files."""
