@@ -1,6 +1,7 @@
 """Which transport a request takes to Bedrock: LiteLLM where it is ready; and where it is not, nobody notices."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.support.stage import EAGER, LOADED_WITHIN, MODEL, turn
 from tests.support.stand_in_litellm import broken_litellm, slow_litellm
 
 CHAT = json.dumps({"model": BY_NAME, "messages": [{"role": "user", "content": "hi"}]}).encode()
+HUNG = 25.0  # it is looked at after 5 s, for 10 s
 QUICK = 3.0  # seconds: to load LiteLLM takes longer, and to wait for it much longer
 
 
@@ -125,6 +127,45 @@ def test_while_litellm_loads_nobody_waits_for_it_nor_does_a_reload(tmp_path: Pat
         assert stage.daemon.ctl("reload", timeout=QUICK * 5).returncode == 0
         assert asked(stage) == "direct"
         assert state(stage) == ("loading", "direct")
+
+
+@pytest.mark.slow
+def test_a_litellm_that_hangs_is_done_without_until_it_goes_on(tmp_path: Path) -> None:
+    """A callback blocks the loop that it runs in. One request waits for it, for 15 s, and is answered all the same."""
+    go_on = tmp_path / "go-on"
+    (tmp_path / "blocking.py").write_text(
+        "import pathlib, time\nfrom litellm.integrations.custom_logger import CustomLogger\n"
+        "class Blocking(CustomLogger):\n"
+        "    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):\n"
+        f"        while not pathlib.Path({str(go_on)!r}).exists():\n"
+        "            time.sleep(0.05)\n"
+        "blocking = Blocking()\n"
+    )
+    (tmp_path / "own.yaml").write_text("litellm_settings: {callbacks: [blocking.blocking]}\n")
+    with standing(config=f'[litellm]\nconfig = "{tmp_path}/own.yaml"\n') as stage:
+        daemon = stage.daemon
+        stage.wait_loaded()
+        try:
+            assert asked(stage, stream=False) == "litellm"
+            began = time.monotonic()
+            assert asked(stage) == "direct"
+            assert time.monotonic() - began < HUNG
+            began = time.monotonic()
+            assert asked(stage) == asked(stage, stream=False) == "direct"
+            assert time.monotonic() - began < QUICK
+            wait_until(lambda: state(stage) == ("ready", "direct"), describe=daemon.describe)
+            assert daemon.ctl("health").returncode == 0
+            shown = daemon.ctl("status").stdout
+            assert "asked directly: LiteLLM does not respond" in shown
+            assert "LiteLLM      does not respond: a callback of [litellm] config may block its event loop" in shown
+            doctor = json.loads(daemon.ctl("doctor", "--json").stdout)["findings"]
+            (found,) = [one for one in doctor if one["check"] == "LiteLLM"]
+            assert (found["state"], found["found"]) == ("fail", "does not respond")
+        finally:
+            go_on.touch()
+        wait_until(lambda: state(stage) == ("ready", "litellm"), describe=daemon.describe)
+        assert asked(stage) == "litellm"
+        assert daemon.status()["litellm"]["why"] == ""
 
 
 @pytest.mark.slow

@@ -227,6 +227,8 @@ def litellm(
     how: Mapping[str, Any] = tried or (status["litellm"] if status is not None else {"state": "off"})
     if how["state"] == "failed":
         yield Finding("LiteLLM", "fail", "cannot be loaded", f"{how['why']}; {_WITHOUT}", again)
+    elif how["state"] == "ready" and how.get("why"):
+        yield Finding("LiteLLM", "fail", "does not respond", f"{how['why']}; {_WITHOUT}", "claude-gatewayctl reload")
     elif installed and installed == (pinned or installed):
         words = {"ready": "loaded", "loadable": "can be loaded", "loading": "is being loaded"}
         yield ok("LiteLLM", f"{installed}, {words.get(how['state'], 'not loaded yet (doctor --deep tries it)')}")

@@ -206,7 +206,9 @@ def _bedrock(how: dict[str, Any], litellm: dict[str, Any], now: float) -> str:
     return ", ".join(part for part in parts if part)
 
 
-_NOT_READY = {"off": "is not loaded", "loading": "is being loaded", "failed": "has failed"}
+_NOT_READY = {
+    "off": "is not loaded", "loading": "is being loaded", "failed": "has failed", "ready": "does not respond"
+}  # fmt: skip
 
 
 def _transport(how: dict[str, Any], litellm: str) -> str:
@@ -222,7 +224,8 @@ def _transport(how: dict[str, Any], litellm: str) -> str:
 def _litellm(how: dict[str, Any]) -> list[str]:
     state = how["state"]
     if state == "ready":
-        lines = [f"  LiteLLM      ready, {how['version']}, loaded in {how['seconds']:.1f} s"]
+        is_well = f"ready, {how['version']}, loaded in {how['seconds']:.1f} s"
+        lines = [f"  LiteLLM      {how['why'] or is_well}"]
     elif state == "loading":
         lines = [f"  LiteLLM      {how['version']} is being loaded"]
     else:

@@ -19,6 +19,10 @@ from claude_gatewayd.worker.engine import Engine, middleware
 from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
 from claude_gatewayd.worker.relay.relay import Answer, Relay
 
+# LiteLLM is looked at while there is no answer. A loop that takes no turn for so long is blocked, not busy.
+_LOOKS_EVERY: Final = 5.0
+_RESPONDS_WITHIN: Final = 10.0
+
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -48,11 +52,22 @@ class LiteLLMTransport:
             if large
             else make(request, target, stream=stream)
         )
+        clock = asyncio.get_running_loop().time
+        until, look, hangs = clock() + seconds, min(seconds / 2, _LOOKS_EVERY), False
+
+        async def longer() -> float:
+            nonlocal hangs
+            if (left := until - clock()) <= 0:
+                return 0.0
+            hangs = not await self._engine.responds(min(left, _RESPONDS_WITHIN))
+            return 0.0 if hangs else min(look, max(until - clock(), 0.0))
+
         try:
-            answer = await self._relay.ask(None, outgoing, seconds=seconds, fresh=False)
+            answer = await self._relay.ask(None, outgoing, seconds=look, fresh=False, longer=longer)
         except UpstreamFailed as failed:
             if failed.kind == "timeout":
-                return bedrock_errors.TIMEOUT
+                hung = BedrockFailure("EngineFailed", 503, "its event loop is blocked")
+                return hung if hangs else bedrock_errors.TIMEOUT
             return BedrockFailure("EngineFailed", 503, failed.detail) if failed.silent else bedrock_errors.BROKEN
         if answer.head.status == 200:
             return answer

@@ -43,4 +43,5 @@ class Transports:
         return {"through": self._through, "transport": self._choose().name}
 
     def _choose(self) -> BedrockTransport:
-        return self._litellm if self._through == "litellm" and self._engine.state == "ready" else self.direct
+        is_ready = self._engine.state == "ready" and not self._engine.hangs
+        return self._litellm if self._through == "litellm" and is_ready else self.direct

@@ -134,6 +134,14 @@ class App:
             serving.close()
             raise
 
+    def takes_turn(self, call: Callable[[], None]) -> bool:
+        """Have its loop make a call in its next turn, whenever that is. Return False if it has ended."""
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            return False
+        return True
+
     def price_of(self, model: str) -> Price | None:
         """Return what a model of the person's own costs. Called by the worker's thread, it reads only."""
         return self.user_config.price_of(model, self._litellm.model_cost)

@@ -35,6 +35,8 @@ _SWITCH_INTERVAL = 0.0005
 # 93 ms to 43.
 _MAX_QUIET = 60.0
 
+_HANGS = "does not respond: a callback of [litellm] config may block its event loop"
+
 _CODE = installation.own_fingerprint()
 
 EngineState = Literal["off", "loading", "ready", "failed"]
@@ -82,6 +84,7 @@ class Engine:
         load: LoadApp = _load,
     ) -> None:
         self.state: EngineState = "off"
+        self.hangs = False  # its loop does not take its turns: nothing that it is asked is answered
         self.outdated = False  # the installation has changed: its LiteLLM may not fit the code that runs here
         self._settings = settings
         self._keys = keys
@@ -148,6 +151,27 @@ class Engine:
         self._connections.add(connection)
         return connection
 
+    async def responds(self, seconds: float) -> bool:
+        """Return whether its loop takes a turn within *seconds*; if not, it `hangs` until it does."""
+        turn = self._loop.create_future()
+
+        def has_come() -> None:
+            if not turn.done():
+                turn.set_result(None)
+            if self.hangs:
+                self._set_hanging(hangs=False)
+
+        if self._app is None or not self._app.takes_turn(lambda: self._in_worker(has_come)):
+            return False
+        try:
+            async with asyncio.timeout(seconds):
+                await turn
+        except TimeoutError:
+            if not self.hangs:
+                self._set_hanging(hangs=True)
+            return False
+        return True
+
     @property
     def authorization(self) -> bytes:
         """The value of the Authorization header that it expects."""
@@ -181,7 +205,7 @@ class Engine:
         return {
             "state": self.state,
             "version": _version(),
-            "why": self._why,
+            "why": _HANGS if self.hangs else self._why,
             "seconds": round(self._seconds, 1),
             "config": config,
             "callbacks": [callback.as_dict() for callback in user_config.callbacks] if user_config is not None else [],
@@ -226,10 +250,23 @@ class Engine:
             return await asyncio.wrap_future(asked)
 
     def _set_state_from_thread(self, state: EngineState, why: str, seconds: float = 0.0) -> None:
+        self._in_worker(functools.partial(self._set_state, state, why, seconds))
+
+    def _in_worker(self, call: Callable[[], None]) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._set_state, state, why, seconds)
+            self._loop.call_soon_threadsafe(call)
         except RuntimeError:
             pass  # the worker's loop has ended
+
+    # -- in the worker's
+
+    def _set_hanging(self, *, hangs: bool) -> None:
+        self.hangs = hangs
+        self._on_change()
+        if hangs:
+            logger.warning("LiteLLM %s: Bedrock is asked directly until it does", _HANGS)
+        else:
+            logger.info("LiteLLM responds again")
 
     def _set_state(self, state: EngineState, why: str = "", seconds: float = 0.0) -> None:
         self.state, self._why, self._seconds = state, why, seconds

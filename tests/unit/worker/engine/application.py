@@ -21,6 +21,8 @@ class App:
         self.go = threading.Event()
         self.stopped = threading.Event()
         self.accepted: list[socket.socket] = []
+        self.blocks = False
+        self.waiting: list[Callable[[], None]] = []
         self.collects: list[bool] = []  # as it was while loading, and when it was ready
 
     def run(self, ready: Callable[[], None]) -> str:
@@ -34,6 +36,20 @@ class App:
     def accept(self, connection: socket.socket) -> None:
         """Take a connection, and never answer on it."""
         self.accepted.append(connection)
+
+    def takes_turn(self, call: Callable[[], None]) -> bool:
+        """Make a call in the next turn of a loop, which is blocked while `blocks`."""
+        if self.blocks:
+            self.waiting.append(call)
+        else:
+            call()
+        return not self.stopped.is_set()
+
+    def goes_on(self) -> None:
+        """Let the loop take its turns again."""
+        self.blocks = False
+        while self.waiting:
+            self.waiting.pop()()
 
     def stop(self) -> None:
         self.stopped.set()

@@ -77,6 +77,30 @@ def test_one_that_ends_by_itself_is_no_longer_ready() -> None:
     asyncio.run(live())
 
 
+def test_one_whose_loop_is_blocked_hangs_until_it_goes_on() -> None:
+    app = App()
+
+    async def live() -> None:
+        it = engine(lambda *_: app)
+        assert not await it.responds(5)  # it is not there yet
+        app.go.set()
+        await it.ready(5)
+        assert await it.responds(5)
+        app.blocks = True
+        assert not await it.responds(0.01)
+        assert not await it.responds(0.01)
+        assert it.hangs
+        assert it.state == "ready"
+        assert it.snapshot()["why"] == "does not respond: a callback of [litellm] config may block its event loop"
+        app.goes_on()
+        await until(lambda: not it.hangs)
+        assert it.snapshot()["why"] == ""
+        assert await it.responds(5)
+        await it.stop()
+
+    asyncio.run(live())
+
+
 def test_a_request_does_not_wait_for_one_that_has_ended() -> None:
     """Its loop has stopped, so that it does not even close the connection."""
     app = App()
