@@ -20,7 +20,7 @@ class BedrockFailure(NamedTuple):
 
     *kind* is Bedrock's own name for it, or one of ours; "" where there is none. *hint* is the command that fixes it,
     where we know one; *step* is the sentence about what a person has to do in AWS's console. *request_id* is Bedrock's
-    of the request, "" if it is not known.
+    of the request, "" if it is not known. *transport* is the one that asked, "" if none did.
     """
 
     kind: str
@@ -29,6 +29,7 @@ class BedrockFailure(NamedTuple):
     hint: str = ""
     step: str = ""
     request_id: str = ""
+    transport: str = ""
 
     def as_json(self) -> bytes:
         """Return what `read` reads, the form that a failure has between engine and gateway."""

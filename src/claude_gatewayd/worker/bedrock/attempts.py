@@ -52,7 +52,9 @@ class BedrockAttempts:
             try:
                 keys = await self._keeper.keys()  # those that LiteLLM will sign with, nearly always
                 answer = await transport.ask(shaped, target, keys, stream=stream, large=question.large, seconds=seconds)
-                if not isinstance(answer, BedrockFailure):
+                if isinstance(answer, BedrockFailure):
+                    answer = answer._replace(transport=transport.name)
+                else:
                     if texts:
                         self._learned.learn(target.model, attempt.refused[len(known) :], "; ".join(texts))
                     return BedrockAnswered(answer, shaped.schema, transport.name)

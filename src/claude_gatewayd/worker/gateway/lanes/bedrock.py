@@ -141,6 +141,7 @@ class BedrockLane:
     def reply_failure(self, call: Call, failure: BedrockFailure) -> int:
         """Answer a call with Bedrock's failure. Return the status."""
         self._set_route(call)
+        call.route.bedrock = failure.transport
         reply = bedrock_errors.error_reply(failure)
         text = anthropic_errors.error_body(reply.status, reply.message)
         lines = [JSON, *reply.lines, *_request_id(failure.request_id), *call.route.lines]
@@ -171,7 +172,9 @@ class BedrockLane:
                 replied = await self._reply(call, answered.answer, found)
         except UpstreamFailed as failed:
             replied = bedrock_errors.TIMEOUT if failed.kind == "timeout" else bedrock_errors.BROKEN
-        return replied if isinstance(replied, int) else replied._replace(request_id=found)
+        if isinstance(replied, int):
+            return replied
+        return replied._replace(request_id=found, transport=answered.transport)
 
     async def _explain(self, failure: BedrockFailure) -> BedrockFailure:
         """Find out by a handshake what stands between us and Bedrock: LiteLLM does not report it."""
