@@ -63,6 +63,16 @@ def command_of(pid: int) -> list[str]:
     return _printed(["ps", "-ww", "-p", str(pid), "-o", "args="]).split()
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """Return a process's environment, {} where it cannot be seen. It may hold secrets."""
+    try:
+        given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    entries = (entry.decode(errors="surrogateescape").partition("=") for entry in given if entry)
+    return {name: value for name, _, value in entries}
+
+
 def is_ours(command: list[str]) -> bool:
     """Return whether a command line is that of our daemon or of one of its workers, whatever the interpreter."""
     start = command[:8]  # the interpreter, whose path may hold blanks, its options, and the program

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from claude_gatewayd.ctl.claude_code.obstacles import settings_file
+from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home
+from claude_gatewayd.system.ports import environment_of
 
 _WITHIN = 10.0
 
@@ -55,9 +58,19 @@ def ask(client: Path, environ: Mapping[str, str], seconds: float) -> str:
     return words[-1][:300] if words else f"it ended with status {done.returncode}"
 
 
-def running() -> list[int]:
-    """Return the process ids of the clients of this user."""
-    return sorted(pid for pid, command in _processes() if is_client(command))
+def running(file: Path) -> list[int]:
+    """Return the process ids of this user's clients that read the settings in *file*, as far as that can be seen."""
+    return sorted(pid for pid, command in _processes() if is_client(command) and _reads(pid, file))
+
+
+def _reads(pid: int, file: Path) -> bool:
+    environ = environment_of(pid)
+    if not environ.get("HOME"):
+        return True  # it cannot be seen
+    try:
+        return os.path.realpath(settings_file(environ)) == os.path.realpath(file)
+    except GatewayError:
+        return True
 
 
 def is_client(command: Sequence[str]) -> bool:

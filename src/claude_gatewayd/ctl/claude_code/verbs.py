@@ -96,7 +96,7 @@ def _point_at(
     line = status_line() if statusline else ""
     outcome = edit_settings.configure(os.environ, target, dry_run=dry_run, status_line=line)
     found = obstacles.find(os.environ, paths.working_directory(os.environ), target.url, outcome.text)
-    running = clients.running() if outcome.changes and not dry_run else []
+    running = clients.running(outcome.file) if outcome.changes and not dry_run else []
     report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
     if answered is not None:
         report |= {"key": answered.outcome, "proxy": answered.proxy}
@@ -134,7 +134,7 @@ def remove_claude(arguments: argparse.Namespace) -> int:
     remote = gateway.in_settings(os.environ)
     target = edit_settings.here(os.environ) if remote is None else GatewayTarget(remote.url, remote.key)
     outcome = edit_settings.remove(os.environ, target, dry_run=arguments.dry_run)
-    running = clients.running() if outcome.changes and not arguments.dry_run else []
+    running = clients.running(outcome.file) if outcome.changes and not arguments.dry_run else []
     show(
         as_json(outcome) | {"running": running},
         describe_removal(outcome, running, dry_run=arguments.dry_run),

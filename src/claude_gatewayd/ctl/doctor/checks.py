@@ -91,7 +91,7 @@ class Context:
     @property
     def daemon_environ(self) -> Mapping[str, str]:
         """Return the daemon's environment, {} where it cannot be seen."""
-        return gather.environment_of(self.status["pid"]) if self.status is not None else {}
+        return ports.environment_of(self.status["pid"]) if self.status is not None else {}
 
 
 _PROVES_WITHIN = 2.0  # of the seconds that a check has

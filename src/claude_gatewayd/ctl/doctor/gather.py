@@ -275,16 +275,6 @@ def own_settings(file: Path, key: str) -> OwnSettings:
     return OwnSettings(str(file), "", address(given), has_key)
 
 
-def environment_of(pid: int) -> dict[str, str]:
-    """Return a process's environment, {} where it is not readable. It may hold secrets."""
-    try:
-        given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return {}
-    entries = (entry.decode(errors="surrogateescape").partition("=") for entry in given if entry)
-    return {name: value for name, _, value in entries}
-
-
 def modes(environ: Mapping[str, str]) -> list[Mode]:
     """Return the permissions of our private files, those that exist."""
     state, runtime = paths.state_dir(environ), paths.runtime_dir(environ)

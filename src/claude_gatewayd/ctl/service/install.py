@@ -258,7 +258,7 @@ def _undo_claude_code() -> bool:
         return False
     outcome = edit_settings.remove(os.environ, edit_settings.here(environ))
     if outcome.changes:
-        print(describe_removal(outcome, clients.running()))
+        print(describe_removal(outcome, clients.running(outcome.file)))
     return bool(outcome.changes)
 
 
