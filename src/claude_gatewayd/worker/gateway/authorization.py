@@ -11,6 +11,7 @@ from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
+from claude_gatewayd.worker.gateway.caller import SEND_KEY
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label, proves
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.keys.named_keys import NamedKeys
@@ -154,12 +155,11 @@ class Authorization:
         return Refused(503, _cannot_check(f"it answered {status}"), b"retry-after: 10")
 
 
-_HINT = "Log in with `claude` and /login, or send the header x-gateway-key with what `claude-gatewayctl key` shows"
+_HINT = f"Log in with `claude` and /login, or {SEND_KEY}"
 
 
 def _cannot_check(why: str) -> str:
     return (
         "cannot use Bedrock for this caller: the credential has never been seen to work, and Anthropic "
-        f"cannot be asked about it now ({why}). Try again when Anthropic answers, or send the header x-gateway-key "
-        "with what `claude-gatewayctl key` shows"
+        f"cannot be asked about it now ({why}). Try again when Anthropic answers, or {SEND_KEY}"
     )

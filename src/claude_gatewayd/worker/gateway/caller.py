@@ -3,12 +3,13 @@
 import hmac
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from claude_gatewayd.ledger.keys.named_key import PREFIX, digest_in
 from claude_gatewayd.worker.relay.outgoing import KEY_HEADERS
 
 FOR_ANTHROPIC = (b"authorization", b"x-api-key")
+SEND_KEY: Final = "send the header x-gateway-key with what `claude-gatewayctl key` shows"  # for people
 
 
 _FORM = re.compile(rb"(?:\A|\0)(?:bearer +)?sk-ant-(oat|api)\d*-", re.IGNORECASE)

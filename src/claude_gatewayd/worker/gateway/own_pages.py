@@ -11,6 +11,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.ipc import proof
 from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, NO_UPSTREAM, Refused
+from claude_gatewayd.worker.gateway.caller import SEND_KEY
 from claude_gatewayd.worker.gateway.guard import Rejection
 from claude_gatewayd.worker.gateway.introduction import Introduction
 from claude_gatewayd.worker.gateway.keys import own_page
@@ -78,8 +79,7 @@ class OwnPages:
     async def _show_metrics(self, exchange: Exchange, introduction: Introduction) -> None:
         """Answer with the metrics. Raises Refused if the key is required, and missing."""
         if not self._open_metrics and not introduction.caller.has_key:
-            hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows"
-            raise Refused(401, f"cannot show metrics: the gateway key is missing or wrong; {hint}", NO_RETRY)
+            raise Refused(401, f"cannot show metrics: the gateway key is missing or wrong; {SEND_KEY}", NO_RETRY)
         try:
             page = await self._metrics.page(exchange.head.fields.all_of(b"accept").decode("latin-1"))
         except GatewayError as problem:

@@ -11,10 +11,9 @@ from claude_gatewayd.config.values import Callers
 from claude_gatewayd.http1.server.exchange import Connection, Exchange
 from claude_gatewayd.network import peer
 from claude_gatewayd.network.peer import Address
+from claude_gatewayd.worker.gateway.caller import SEND_KEY
 
-_KEY = (
-    "run `claude-gatewayctl configure-claude`, or send the header x-gateway-key with what `claude-gatewayctl key` shows"
-)
+_KEY = f"run `claude-gatewayctl configure-claude`, or {SEND_KEY}"
 
 
 def obstacle(rule: Callers, caller: int | None, own: int) -> str:

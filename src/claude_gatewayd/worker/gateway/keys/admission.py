@@ -6,6 +6,7 @@ from typing import Final
 
 from claude_gatewayd.ledger.keys.named_key import NamedKey
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Refused
+from claude_gatewayd.worker.gateway.caller import SEND_KEY
 from claude_gatewayd.worker.gateway.introduction import Introduction
 from claude_gatewayd.worker.gateway.recording.record import Recording
 from claude_gatewayd.worker.gateway.remote.wrong_keys import WrongKeys
@@ -15,10 +16,7 @@ _ASK: Final = "ask whoever operates the gateway for a new one"
 _UNKNOWN: Final = (
     f"cannot serve: this gateway does not know the key in x-gateway-key; {_ASK} (claude-gatewayctl keys add NAME)"
 )
-_NO_KEY: Final = (
-    "cannot serve: the gateway key is missing or wrong; "
-    "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
-)
+_NO_KEY: Final = f"cannot serve: the gateway key is missing or wrong; {SEND_KEY} on the gateway's machine"
 _NO_NAMED_KEY: Final = (
     "cannot serve: the key is missing or wrong; "
     "send the header x-gateway-key with a key that `claude-gatewayctl keys add NAME` makes on the gateway's machine"
