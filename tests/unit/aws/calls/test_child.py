@@ -1,5 +1,9 @@
 """Calls to AWS in a child: what comes of them is the same as in this process."""
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +21,7 @@ from claude_gatewayd.network.trust import CaFile
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, CHAINED_ROLE, ROLE
+from tests.support.daemon import wait_until
 
 
 @pytest.fixture
@@ -112,6 +117,36 @@ def test_where_no_process_can_be_started_this_one_asks(aws: FakeAws, calls: Call
     too_long = Egress({**aws.environ, "X": "x" * 4_000_000})
     asked = role_keys(aws, aws.log_in()["accessToken"])
     assert calls.ask(asked, too_long)["roleCredentials"]["secretAccessKey"] in aws.secrets
+
+
+ASKS = """
+import json, sys
+from claude_gatewayd.aws.calls.child import CallsByChild
+from claude_gatewayd.aws.client import AwsCall
+from claude_gatewayd.network.egress import Egress
+CallsByChild().ask(AwsCall(*json.loads(sys.argv[1])), Egress(json.loads(sys.argv[2])))
+"""
+
+
+def test_it_ends_with_the_process_that_has_started_it(aws: FakeAws) -> None:
+    aws.portal_down("hangs")
+    given = {**aws.environ, "PATH": os.environ["PATH"]}
+    arguments = (json.dumps(role_keys(aws, "odd")), json.dumps(given))
+    with subprocess.Popen([sys.executable, "-c", ASKS, *arguments], env=given) as asker:
+        try:
+            aws.wait_for("GetRoleCredentials")
+            found = subprocess.run(["pgrep", "-P", str(asker.pid)], capture_output=True, text=True, check=True)
+        finally:
+            asker.kill()
+    wait_until(lambda: not lives(int(found.stdout)))
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_the_end_does_not_wait(aws: FakeAws, egress: Egress, calls: CallsByChild) -> None:
