@@ -150,6 +150,16 @@ def _sandbox(service: Mapping[str, str]) -> str:
     return file if file in service.get("DropInPaths", "") else ""
 
 
+def _waits_to_restart(service: Mapping[str, str]) -> bool:
+    """Return whether the service has failed and is to be started again: systemd 254 has more states of that kind."""
+    state = service.get("SubState", "")
+    return (
+        state.endswith("-auto-restart")
+        or state.startswith("auto-restart")
+        or (state == "stop-post" and service.get("Result") != "success")
+    )
+
+
 def _trouble(
     service: Mapping[str, str], socket: Mapping[str, str], masked: list[str], program: str, failed: int
 ) -> tuple[str, str]:
@@ -165,7 +175,7 @@ def _trouble(
     status = service.get("ExecMainStatus", "")
     if status == _EXIT_EXEC and program:
         return f"{program} is not there any more", "install claude-gatewayd again, then: claude-gatewayctl install"
-    if service.get("ActiveState") == "failed" or service.get("SubState") == "auto-restart":
+    if service.get("ActiveState") == "failed" or _waits_to_restart(service):
         if status in _EXIT_SANDBOX and (sandbox := _sandbox(service)):
             why = f"the sandbox is not possible here any more (status {status}/{_EXIT_SANDBOX[status]})"
             return why, f"rm {shlex.quote(sandbox)}; claude-gatewayctl install"

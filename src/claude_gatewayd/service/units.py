@@ -15,6 +15,7 @@ SANDBOX = f"{SERVICE}.d/50-sandbox.conf"
 SCOPES = f"{IDENTIFIER}-drain-*.scope"  # `supervisor.workers.scope` makes them
 
 _START = "ExecStart=%h/.local/share/claude-gateway/claude-gatewayd.sh --wait %h/.local/bin/claude-gatewayd"
+_SCRIPT = "    %h/.local/share/claude-gateway/claude-gatewayd.sh"  # of ExecStopPost=
 _RESTART = "RestartSec=200ms"
 _SPACED = (  # since systemd 254, which would count failures that are long past, too
     *("RestartSteps=8", "RestartMaxDelaySec=30"),
@@ -34,6 +35,7 @@ def texts(spec: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
         SERVICE: filled(
             template(f"systemd/{SERVICE}"),
             (_START, f"ExecStart={script} {'' if spec.spaces_restarts else '--wait '}{daemon}"),
+            (_SCRIPT, f"    {script}"),
             (_RESTART, "\n".join([_RESTART, *_SPACED]) if spec.spaces_restarts else _RESTART),
             ("ExecReload=%h/.local/bin/claude-gatewayctl reload", f"ExecReload={ctl} reload"),
             (

@@ -78,6 +78,34 @@ def test_a_python_that_vanishes(inside: Inside, directory: str, goes: str, why: 
     assert listens(inside)
 
 
+def test_a_start_script_that_vanishes(inside: Inside) -> None:
+    """With all of ~/.local/share, or its disk: nothing of ours can run, and the service manager has the port."""
+    inside.good("claude-gatewayctl install")
+    first = status(inside)
+    inside.good("mv ~/.local/share ~/elsewhere")
+    workers = " ".join(str(one["pid"]) for one in first["generations"])
+    inside.good(f"kill -KILL {first['pid']} {workers}")
+    begun = time.monotonic()
+    inside.good(UNTIL_REFUSED, 30)
+    assert time.monotonic() - begun < 15
+    log = inside.good("journalctl --user --quiet --no-pager --output=cat --priority=err -t claude-gatewayd")
+    assert f"cannot start {Inside.home}/.local/share/claude-gateway/claude-gatewayd.sh: it is no longer there" in log
+    assert FIX in log
+    inside.good("until ! systemctl --user is-active claude-gatewayd.service; do sleep 0.1; done", 20)
+    assert not listens(inside), "it stays closed"
+    inside.good("mv ~/elsewhere ~/.local/share; claude-gatewayctl start")
+    assert listens(inside)
+
+
+def test_a_start_script_that_is_gone_for_a_moment(inside: Inside) -> None:
+    """As while a disk is mounted: five seconds are waited for it."""
+    inside.good("claude-gatewayctl install")
+    first = status(inside)
+    inside.good(f"mv ~/.local/share ~/elsewhere; kill -KILL {first['pid']}; sleep 1; mv ~/elsewhere ~/.local/share")
+    inside.good("until claude-gatewayctl health; do sleep 0.2; done", 20)
+    assert "closing the port" not in inside.journal()
+
+
 def test_failed_starts_are_spaced(tmp_path: Path) -> None:
     """Measured with a program that fails, and a `sleep` that writes down how long it was to take."""
     (tmp_path / "program").write_text('#!/bin/sh\n[ "$1" = --version ] || exit 3\n')

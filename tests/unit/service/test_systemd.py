@@ -27,6 +27,7 @@ def test_nothing_but_the_places_differs_from_the_templates() -> None:
     service, template = written["claude-gatewayd.service"], templates.template("systemd/claude-gatewayd.service")
     assert [line for line in service if line not in template.splitlines()] == [
         f"ExecStart={SCRIPT} --wait {BIN}/claude-gatewayd",
+        f"    {SCRIPT}",
         f"ExecReload={BIN}/claude-gatewayctl reload",
         f"EnvironmentFile=-{FILE}",
     ]
@@ -179,6 +180,25 @@ def test_what_is_understood(service: dict[str, str], socket: dict[str, str], exp
 
 SCRIPTED = "{{ path=/x y/gw.sh ; argv[]=/x y/gw.sh {}/x y/bin/claude-gatewayd ; ignore_errors=no ; pid=0 }}"
 SANDBOX = "/u v/claude-gatewayd.service.d/50-sandbox.conf"
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "has_failed"),
+    [
+        ("auto-restart", "exit-code", True),
+        ("auto-restart-queued", "exit-code", True),  # systemd 254
+        ("failed-before-auto-restart", "exit-code", True),
+        ("stop-post", "exit-code", True),
+        ("stop-post", "success", False),  # a stop
+        ("running", "success", False),
+    ],
+)
+def test_what_waits_to_be_started_again_has_failed(state: str, result: str, has_failed: bool) -> None:
+    changed = {"ActiveState": "activating", "SubState": state, "ExecMainStatus": "1", "Result": result}
+    found = systemd.parse_state(properties({**SERVICE, **changed}, SOCKET))
+    assert (found.trouble == "it ends with exit-code, status 1") is has_failed
+
+
 ENDED = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"}
 
 
