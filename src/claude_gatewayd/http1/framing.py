@@ -53,11 +53,12 @@ class Counted:
 
     def feed(self, data: Bytes) -> tuple[int, Bytes]:
         """Count. What is beyond the length is not the body's."""
-        if len(data) > self.left:
-            data = data[: self.left]
-        self.left -= len(data)
-        self.done = self.left == 0
-        return len(data), data
+        size, left = len(data), self.left
+        if size > left:
+            data, size = data[:left], left
+        self.left = left = left - size
+        self.done = left == 0
+        return size, data
 
 
 class UntilClose:

@@ -25,7 +25,7 @@ HOP_BY_HOP = frozenset(
 # Connection: content-length would take away what says where the body ends.
 _NEVER_NAMED = frozenset((b"", b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive"))
 _NONE: frozenset[bytes] = frozenset()
-_LONGEST_USUAL = 64  # bytes of a Connection header that is remembered: the tokens of one of 64 KiB take 1.5 MB
+_LONGEST_USUAL = 64  # bytes of a Connection header, or of an answer's first line, that is remembered: the tokens of one of 64 KiB take 1.5 MB
 _LENGTH_AT = len(b"content-length:")
 _LF, _CR, _NUL = 0x0A, 0x0D, 0x00  # a search for one byte's number is three times as fast as for a string
 _NOTHING_PUT: dict[bytes, bytes] = {}
@@ -196,6 +196,7 @@ def find_end(buffer: bytes) -> int:
 def parse_request(head: bytes) -> RequestHead:
     """Parse one whole request head. Raises Malformed for whatever two parsers might read in two ways."""
     first, fields = _judged(httptools.HttpRequestParser(_NOTHING), head)
+    _refuse_control(first)
     try:
         method, target, version = first.split(b" ")
     except ValueError:
@@ -219,15 +220,13 @@ def parse_request(head: bytes) -> RequestHead:
 def parse_response(head: bytes) -> ResponseHead:
     """Parse one whole response head. Raises Malformed likewise."""
     first, fields = _judged(httptools.HttpResponseParser(_NOTHING), head)
-    version, _, rest = first.partition(b" ")
-    if version not in (b"HTTP/1.1", b"HTTP/1.0"):
-        raise Malformed("it does not begin with HTTP/1.1")
+    is_http_10, status, reason = _usual_status(first) if len(first) <= _LONGEST_USUAL else _status(first)
     if len(fields.line_of) != len(fields.lines):
         fields.refuse_twice(_ONCE)
     length, chunked = _framing(fields)
     connection, named = _connection(fields)
-    keep = b"close" not in connection if version == b"HTTP/1.1" else b"keep-alive" in connection
-    return ResponseHead(fields, length, chunked, keep, named, int(rest[:3]), rest[4:])
+    keep = b"keep-alive" in connection if is_http_10 else b"close" not in connection
+    return ResponseHead(fields, length, chunked, keep, named, status, reason)
 
 
 def write_request(method: bytes, target: bytes, lines: Lines) -> bytes:
@@ -255,9 +254,22 @@ def _judged(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser"
     except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
         raise Malformed(f"not HTTP/1.1: {error}") from None
     first, _, rest = head.partition(b"\r\n")
-    if _LF in first or _CR in first or _NUL in first:  # before a method, or in a reason
-        raise Malformed("the first line has a bare CR, a bare LF or a NUL")
     return first, Fields(rest[:-4]).split()
+
+
+def _refuse_control(first: bytes) -> None:
+    """Raise Malformed for what llhttp lets pass before a method, or in a reason."""
+    if _LF in first or _CR in first or _NUL in first:
+        raise Malformed("the first line has a bare CR, a bare LF or a NUL")
+
+
+def _status(first: bytes) -> tuple[bool, int, bytes]:
+    """Return of an answer's first line whether it is HTTP/1.0's, the status and the reason. Raises Malformed."""
+    _refuse_control(first)
+    version, _, rest = first.partition(b" ")
+    if version not in (b"HTTP/1.1", b"HTTP/1.0"):
+        raise Malformed("it does not begin with HTTP/1.1")
+    return version == b"HTTP/1.0", int(rest[:3]), rest[4:]
 
 
 def _framing(fields: Fields) -> tuple[int | None, bool]:
@@ -290,3 +302,4 @@ def _tokens(value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
 
 
 _usual_tokens = lru_cache(maxsize=64)(_tokens)
+_usual_status = lru_cache(maxsize=64)(_status)

@@ -22,6 +22,7 @@ from claude_gatewayd.http1.server.exchange import Begin, BodyCut, Exchange, Hand
 
 logger = logging.getLogger(__name__)
 
+_COPIED = 16 * 1024  # bytes: to copy up to so many takes no longer than a view of them
 _AHEAD = 64 * 1024  # bytes of pipelined requests kept while one is answered
 _RESET_AFTER = 0.05  # seconds in which a probe is answered
 _PROBE_AGAIN = 1.0
@@ -246,9 +247,10 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(problem)
 
     def _next(self) -> None:
-        if self._buffer.startswith(b"\r\n"):
-            self._buffer = _EMPTY_LINES.sub(b"", self._buffer, 1)
-        if not self._buffer:
+        buffer = self._buffer
+        if buffer[:2] == b"\r\n":
+            buffer = self._buffer = _EMPTY_LINES.sub(b"", buffer, 1)
+        if not buffer:
             self._in_head = False
             if self._eof and self._transport is not None:
                 self._transport.close()
@@ -257,7 +259,7 @@ class ServerConnection(asyncio.Protocol):
             if self._intake.held_up:
                 self.resume_reading()
             return
-        end = head.find_end(self._buffer)
+        end = head.find_end(buffer)
         if not end:
             if self._eof:
                 raise Malformed("the connection ended in the middle of a request's head")
@@ -269,17 +271,18 @@ class ServerConnection(asyncio.Protocol):
             return
         self._in_head = False
         self._read_deadline.clear()
-        exchange = Exchange(self, self._heads.parse(self._buffer[:end]))
-        left = b""
-        if exchange.body_done or exchange.head.chunked or len(self._buffer) == end:
-            self._buffer = self._buffer[end:]
-            if self._buffer and not exchange.body_done:
-                self._buffer = self._buffer[exchange.feed(self._buffer) :]
+        exchange = Exchange(self, self._heads.parse(buffer[:end]))
+        left, behind = b"", len(buffer) - end
+        if exchange.body_done or exchange.head.chunked or behind <= _COPIED:
+            buffer = buffer[end:]
+            if buffer and not exchange.body_done:
+                buffer = buffer[exchange.feed(buffer) :]
                 if not exchange.body_done:
-                    left, self._buffer = self._buffer, b""
+                    left, buffer = buffer, b""
+            self._buffer = buffer
         else:  # most of a large body is here: it is not copied once more
-            used = exchange.feed(memoryview(self._buffer)[end:])
-            self._buffer = self._buffer[end + used :]
+            used = exchange.feed(memoryview(buffer)[end:])
+            self._buffer = buffer[end + used :]
         self._exchange = exchange
         self._waiting.pop(self, None)
         if not exchange.body_done:

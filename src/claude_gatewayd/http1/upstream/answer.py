@@ -62,8 +62,9 @@ class AnswerReader:
         self._interim_left = _MOST_INTERIM
 
     def stop(self) -> None:
-        """Expect nothing more, and forget what is held."""
+        """Expect nothing more, and forget what has come: now, not while the next request would wait for that."""
         self.phase = _IDLE
+        self.head = None
         self.sink = None
         self._watch = None
         self._interim = None

@@ -54,17 +54,14 @@ class _Beginning:
 class Answer:
     """An answer whose head has been received. One of `pass_on`, `pipe_to`, `keep` and `abort` must be called."""
 
-    __slots__ = ("_connection", "_pool", "head")
+    __slots__ = ("_connection", "_pool", "head", "is_stream")
 
     def __init__(self, connection: UpstreamConnection, pool: Pool, answer: ResponseHead) -> None:
+        """Take an answer. `first_event` and `pipe_to` turn a stream of AWS's into server-sent events."""
         self.head = answer
+        self.is_stream = is_stream(answer.fields.get(b"content-type"))
         self._connection = connection
         self._pool = pool
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it is a stream of events. `first_event` and `pipe_to` turn AWS's into server-sent ones."""
-        return is_stream(self.head.fields.get(b"content-type"))
 
     async def first_event(self, seconds: float) -> FirstEvent:
         """Return what a stream begins with, apart from pings; "waiting" if nothing else comes within *seconds*.

@@ -69,8 +69,15 @@ class AnthropicLane:
         return self._attempts.send(call, self._fallback, on_head)
 
     def success(self, call: Call, sent: RequestSent) -> Answer | None:
-        """Return Anthropic's answer, if it is a success as far as it is here; None if `answer` has to go on."""
+        """Return Anthropic's answer, if it is a success as far as it is here; None if `answer` has to go on.
+
+        It is to be recorded by `succeeded`, once the client has what is here of it.
+        """
         return self._attempts.success(call, sent, _circuit_of(call) if self._fallback is not None else None)
+
+    def succeeded(self, call: Call, answer: Answer) -> None:
+        """Record a `success`."""
+        self._recorder.success(call, answer.head, _circuit_of(call) if self._fallback is not None else None)
 
     async def answer(self, call: Call, sent: RequestSent | None = None) -> int:
         """Answer a call, which may have been *sent* by `send`. Raises Refused, BodyCut."""

@@ -96,13 +96,15 @@ class Attempts:
         return self._relay.send(call.exchange, self._request(call), seconds, on_head)
 
     def success(self, call: Call, sent: RequestSent, circuit: CircuitKey | None) -> Answer | None:
-        """Return the answer to what was sent, if it is a success as far as it is here; else `ask` has to go on."""
+        """Return the answer to what was sent, if it is a success as far as it is here; else `ask` has to go on.
+
+        It is still to be recorded.
+        """
         got = self._relay.answer(sent)
         if got is None or got.head.status != 200:
             return None
         if circuit is not None and got.is_stream and not got.begins_well():
             return None
-        self._recorder.success(call, got.head, circuit)
         return got
 
     async def ask(

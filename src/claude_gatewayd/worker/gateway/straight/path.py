@@ -7,7 +7,6 @@ same functions; and as soon as anything is not as usual, a task goes on from the
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from claude_gatewayd.anthropic.request import MESSAGES
@@ -59,6 +58,10 @@ class Straight:
             self.problem = problem
             self.exchange.need_task()
 
+    def send_in_turn(self) -> None:
+        """Send it likewise, when there is time for it."""
+        self._path.in_turn(self.send)
+
     def send(self) -> None:
         """Send it, if it goes to Anthropic: its body is here, or will not be had."""
         if self.has_ended:
@@ -69,6 +72,10 @@ class Straight:
             self.problem = problem
         if self.sent is None:
             self.exchange.need_task()
+
+    def pass_on_in_turn(self) -> None:
+        """Pass the answer on likewise, when there is time for it."""
+        self._path.in_turn(self.pass_on)
 
     def pass_on(self) -> None:
         """Begin to pass on the answer, if it is a success as far as it is here."""
@@ -186,7 +193,7 @@ class StraightPath:
         assert target is not None
         recording.asker, recording.form = introduction.asker, introduction.form
         recording.call = self._gateway.admitted(exchange, MESSAGES, target, introduction)
-        if exchange.hold_without_task(self._max_body, self._budget, partial(self.in_turn, straight.send)):
+        if exchange.hold_without_task(self._max_body, self._budget, straight.send_in_turn):
             self.in_turn(straight.send)
 
     def in_turn(self, step: Callable[[], None]) -> None:
@@ -216,7 +223,7 @@ class StraightPath:
         if self._gateway.parse(call) is not None or self._gateway.lane_of(call) != "anthropic":
             return None
         call.route.lane = "anthropic"
-        return self._lane.send(call, partial(self.in_turn, straight.pass_on))
+        return self._lane.send(call, straight.pass_on_in_turn)
 
     def pass_on(self, straight: Straight, sent: RequestSent) -> bool:
         """Begin to pass on a success, or wait for more of a stream. Return whether no task is needed."""
@@ -231,6 +238,7 @@ class StraightPath:
             straight.is_stream = True
             self._tally.stream_began()
         straight.passing = self._lane.begin_to_pass_on(call, answer)
+        self._lane.succeeded(call, answer)  # the client does not wait for it
         if straight.passing.has_all:
             straight.end(None)
         else:
