@@ -125,6 +125,7 @@ class FirstEvent(NamedTuple):
     name: bytes = b""
 
 
+USUAL_START = b"event: message_start\n"  # of nearly all streams
 _ERRORS = (b"error", b"engine_error")
 _WAITING = FirstEvent("waiting")
 _BEGUN = re.compile(rb"[\r\n]*event: ?([^\r\n]{0,64})" + EOL)

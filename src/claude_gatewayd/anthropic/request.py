@@ -5,6 +5,7 @@ The body goes to Anthropic byte for byte. Only an alias changes it: the model's 
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ _model_decoder = msgspec.json.Decoder(_OnlyModel)
 # The last member before the last brace of a JSON object is the object's own, and so is the first after its first.
 _MODEL_FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*"([\w.:@/\[\]-]{1,200})"\s*,', re.ASCII)
 _STREAM_LAST = re.compile(rb',\s*"stream"\s*:\s*(true|false)\s*\}\s*\Z')
+_STREAMS = b',"stream":true}'  # as Claude Code writes it
 _LAST = 64
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -48,9 +50,12 @@ def read(body: Bytes) -> ParsedRequest:
     the body is read through, 128 KiB in about 40 microseconds.
     """
     first = _MODEL_FIRST.match(body)
-    last = _STREAM_LAST.search(body, len(body) - _LAST)
-    if first is not None and last is not None:
-        return ParsedRequest(first[1].decode("ascii"), last[1] == b"true")
+    if first is not None:
+        if body[-len(_STREAMS) :] == _STREAMS:
+            return _usual(first[1], b"true")
+        last = _STREAM_LAST.search(body, len(body) - _LAST)
+        if last is not None:
+            return _usual(first[1], last[1])
     try:
         return _decoder.decode(body)
     except msgspec.ValidationError:
@@ -61,6 +66,11 @@ def read(body: Bytes) -> ParsedRequest:
         return ParsedRequest(_model_decoder.decode(body).model)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return UNREADABLE
+
+
+@lru_cache(maxsize=64)
+def _usual(model: bytes, stream: bytes) -> ParsedRequest:
+    return ParsedRequest(model.decode("ascii"), stream == b"true")
 
 
 def routing_name(model: str) -> str:

@@ -25,7 +25,7 @@ HOP_BY_HOP = frozenset(
 # Connection: content-length would take away what says where the body ends.
 _NEVER_NAMED = frozenset((b"", b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive"))
 _NONE: frozenset[bytes] = frozenset()
-_LONGEST_USUAL = 64  # bytes of a Connection header, or of an answer's first line, that is remembered: the tokens of one of 64 KiB take 1.5 MB
+_LONGEST_USUAL = 64  # bytes of a line that is remembered: the tokens of one of 64 KiB take 1.5 MB
 _LENGTH_AT = len(b"content-length:")
 _LF, _CR, _NUL = 0x0A, 0x0D, 0x00  # a search for one byte's number is three times as fast as for a string
 _NOTHING_PUT: dict[bytes, bytes] = {}

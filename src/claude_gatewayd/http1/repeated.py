@@ -16,23 +16,47 @@ class RepeatedHead:
     several callers share a connection. It ends with the connection, and so do the credentials in it.
     """
 
-    __slots__ = ("_before", "_behind", "_fields_at", "_last")
+    __slots__ = ("_before", "_behind", "_end", "_fields_at", "_last")
 
     def __init__(self) -> None:
         self._last: dict[tuple[bytes, bytes], RequestHead] = {}
         self._before = self._behind = 0  # bytes before and behind the length
+        self._end = 0  # of the last one
         self._fields_at = 0
+
+    def take(self, buffer: bytes) -> tuple[RequestHead, int] | None:
+        """Parse the head that *buffer* begins with; return it and its length, None while it is not whole.
+
+        Raises Malformed.
+        """
+        end = self._end  # of a length with as many digits
+        found = self._like_the_last(buffer, end)
+        if found is None:
+            end = head.find_end(buffer)
+            if not end:
+                return None
+            found = self.parse(buffer[:end])
+        return found, end
 
     def parse(self, text: bytes) -> RequestHead:
         """Parse one whole head, as `head.parse_request` does. Raises Malformed."""
-        before, behind = self._before, len(text) - self._behind
-        last = self._last.get((text[:before], text[behind:]))
+        parsed = self._like_the_last(text, len(text))
+        if parsed is None:
+            parsed = head.parse_request(text)
+            self._remember(text, parsed)
+        self._end = len(text)
+        return parsed
+
+    def _like_the_last(self, text: bytes, end: int) -> RequestHead | None:
+        """Return the head that ends there, if it is like the last one: so it has no end before that."""
+        before, behind = self._before, end - self._behind
+        last = self._last.get((text[:before], text[behind:end]))
         if last is not None:
             digits = text[before:behind]
             # What is sent on is written anew from its value: there, a length has no leading zeros.
             if digits.isdigit() and len(digits) <= _LONGEST_LENGTH and not digits.startswith(b"0"):
                 return RequestHead(
-                    Fields(text[self._fields_at : -4]),
+                    Fields(text[self._fields_at : end - 4]),
                     int(digits),
                     False,
                     last.keep_alive,
@@ -43,9 +67,7 @@ class RepeatedHead:
                     last.expects_continue,
                     last.likeness,
                 )
-        parsed = head.parse_request(text)
-        self._remember(text, parsed)
-        return parsed
+        return None
 
     def _remember(self, text: bytes, parsed: RequestHead) -> None:
         digits = b"%d" % (parsed.length or 0)

@@ -11,7 +11,7 @@ import socket
 from dataclasses import dataclass
 from typing import cast
 
-from claude_gatewayd.http1 import head, tcp
+from claude_gatewayd.http1 import tcp
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Malformed
@@ -259,8 +259,8 @@ class ServerConnection(asyncio.Protocol):
             if self._intake.held_up:
                 self.resume_reading()
             return
-        end = head.find_end(buffer)
-        if not end:
+        taken = self._heads.take(buffer)
+        if taken is None:
             if self._eof:
                 raise Malformed("the connection ended in the middle of a request's head")
             if not self._in_head:  # once: a head that comes byte by byte gets no longer for it
@@ -271,7 +271,8 @@ class ServerConnection(asyncio.Protocol):
             return
         self._in_head = False
         self._read_deadline.clear()
-        exchange = Exchange(self, self._heads.parse(buffer[:end]))
+        request, end = taken
+        exchange = Exchange(self, request)
         left, behind = b"", len(buffer) - end
         if exchange.body_done or exchange.head.chunked or behind <= _COPIED:
             buffer = buffer[end:]

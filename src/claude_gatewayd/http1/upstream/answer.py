@@ -132,6 +132,10 @@ class AnswerReader:
         self.body.done = True
         return True
 
+    def held_begins_with(self, start: bytes) -> bool:
+        """Say whether the first payload that is held begins so."""
+        return bool(self._held) and self._held[0][1][: len(start)] == start
+
     def has_seen(self, look: Callable[[Bytes], bool]) -> bool:
         """Show *look* what is held. Return whether it has seen enough."""
         return any(look(payload) for _wire, payload in self._held)

@@ -132,6 +132,10 @@ class UpstreamConnection(asyncio.Protocol):
         """The head of the answer, None while it is not here."""
         return self._answer.head
 
+    def held_begins_with(self, start: bytes) -> bool:
+        """Say whether the first payload that is here begins so."""
+        return self._answer.held_begins_with(start)
+
     def show(self, sees: Callable[[Bytes], bool]) -> None:
         """Show *sees* the payload that is here, until it says that it has seen enough. It is kept for `begin_pipe`."""
         self._answer.has_seen(sees)

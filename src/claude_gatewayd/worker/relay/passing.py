@@ -50,8 +50,9 @@ class Passing:
         """
         head, connection = self._head, self._connection
         watch = self._watch = watch_of(head, meter) if watched else None
-        pings_count = only_pings is None or not is_stream(head.fields.get(b"content-type"))
-        observer = watch if watched or pings_count else watch_of(head, meter)
+        observer = watch
+        if not watched and only_pings is not None and is_stream(head.fields.get(b"content-type")):
+            observer = watch_of(head, meter)
         sink = self._sink = self._start(extra, HOP_BY_HOP | drop if drop else HOP_BY_HOP)
         see = observer.see if observer is not None else meter.reader_of(head)
         connection.begin_pipe(sink, raw=sink is self._exchange, silence=silence, watch=see, only_pings=only_pings)
@@ -117,8 +118,7 @@ class Passing:
         elif chunks_out and not answer.chunked:
             lines = [*lines, b"Transfer-Encoding: chunked"]
         exchange.start(answer.status, answer.reason, lines + extra, close=not chunks_out)
-        is_events = is_stream(answer.fields.get(b"content-type"))
-        if watch is not None or (answer.chunked and (is_events or not chunks_out)):
+        if watch is not None or (answer.chunked and (not chunks_out or is_stream(answer.fields.get(b"content-type")))):
             return PayloadSink(exchange, in_chunks=chunks_out)
         return exchange
 

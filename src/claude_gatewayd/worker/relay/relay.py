@@ -83,6 +83,8 @@ class Answer:
 
     def begins_well(self) -> bool:
         """Say whether what is here of a stream begins with an event, and no error; or it cannot be known."""
+        if self._connection.held_begins_with(events.USUAL_START):  # a coded stream does not
+            return True
         beginning = self._beginning()
         if beginning is None:
             return True

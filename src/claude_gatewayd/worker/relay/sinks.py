@@ -13,6 +13,8 @@ _NUDGES = 8  # leading zeros: some clients accept 15 digits of a chunk size, and
 class PayloadSink:
     """Write the payload to a client, in chunks of our own or as it is."""
 
+    __slots__ = ("_exchange", "_in_chunks", "_nudges")
+
     def __init__(self, exchange: Exchange, *, in_chunks: bool) -> None:
         self._exchange = exchange
         self._in_chunks = in_chunks

@@ -68,12 +68,12 @@ class AnthropicLane:
             return None
         return self._attempts.send(call, self._fallback, on_head)
 
-    def success(self, call: Call, sent: RequestSent) -> Answer | None:
+    def success(self, sent: RequestSent) -> Answer | None:
         """Return Anthropic's answer, if it is a success as far as it is here; None if `answer` has to go on.
 
         It is to be recorded by `succeeded`, once the client has what is here of it.
         """
-        return self._attempts.success(call, sent, _circuit_of(call) if self._fallback is not None else None)
+        return self._attempts.success(sent, inspect=self._fallback is not None)
 
     def succeeded(self, call: Call, answer: Answer) -> None:
         """Record a `success`."""

@@ -92,10 +92,10 @@ class Attempts:
 
     def send(self, call: Call, fallback: Obstacles | None, on_head: Callable[[], None]) -> RequestSent | None:
         """Make the first attempt as far as that goes without waiting; None where it has to wait. `ask` can go on."""
-        seconds, _ = self._patience(call, fallback, self._now(), None)
+        seconds = self._first_byte_within(call) if fallback is not None else self._client_patience(call, self._now())
         return self._relay.send(call.exchange, self._request(call), seconds, on_head)
 
-    def success(self, call: Call, sent: RequestSent, circuit: CircuitKey | None) -> Answer | None:
+    def success(self, sent: RequestSent, *, inspect: bool) -> Answer | None:
         """Return the answer to what was sent, if it is a success as far as it is here; else `ask` has to go on.
 
         It is still to be recorded.
@@ -103,9 +103,7 @@ class Attempts:
         got = self._relay.answer(sent)
         if got is None or got.head.status != 200:
             return None
-        if circuit is not None and got.is_stream and not got.begins_well():
-            return None
-        return got
+        return got if not (inspect and got.is_stream) or got.begins_well() else None
 
     async def ask(
         self, call: Call, fallback: Obstacles | None, circuit: CircuitKey | None, sent: RequestSent | None = None
@@ -203,14 +201,16 @@ class Attempts:
         Without a *fallback* it is the client's, which began to wait when all this *started*. *remaining* is what is
         left of the time for retries.
         """
-        settings = self._settings
         if fallback is None:
             seconds = self._client_patience(call, started)
             return (seconds if remaining is None else min(seconds, remaining)), None
+        return self._first_byte_within(call), partial(self._extend, call, fallback, started)
+
+    def _first_byte_within(self, call: Call) -> float:
+        """Return how many seconds Anthropic has for a first byte, where another can answer in its place."""
+        settings = self._settings
         seconds = settings.first_byte_timeout if call.parsed.stream else settings.response_timeout
-        if not call.is_messages:
-            seconds = min(seconds, _QUICK_WITHIN)
-        return seconds, partial(self._extend, call, fallback, started)
+        return seconds if call.is_messages else min(seconds, _QUICK_WITHIN)
 
     def _client_patience(self, call: Call, started: float) -> float:
         """Return how many seconds more a client waits for a first byte."""

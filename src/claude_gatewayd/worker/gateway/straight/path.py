@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CROWD = 4  # requests under way
+CROWD = 4  # requests under way: beyond it, steps are taken together
 _FIRST_EVENT_WITHIN = 0.5  # seconds: then a task waits for it
 
 
@@ -34,90 +34,157 @@ class Straight:
     """One request on the path. It is *sent* or not; a *problem* is raised in the task that goes on."""
 
     __slots__ = (
-        "_path", "exchange", "has_ended", "has_looked", "is_stream", "passing", "problem", "recording", "remembered",
-        "sent",
+        "_has_ended", "_has_looked", "_is_stream", "_passing", "_path", "_problem", "_remembered", "_sent", "exchange",
+        "recording",
     )  # fmt: skip
 
     def __init__(self, path: "StraightPath", exchange: Exchange, remembered: Remembered, recording: Recording) -> None:
         self.exchange = exchange
-        self.remembered = remembered
         self.recording = recording
-        self.sent: RequestSent | None = None
-        self.problem: Exception | None = None
-        self.passing: Passing | None = None
-        self.is_stream = False  # one that is counted
-        self.has_looked = False  # at a stream that had not begun
-        self.has_ended = False
         self._path = path
+        self._remembered = remembered
+        self._sent: RequestSent | None = None
+        self._problem: Exception | None = None
+        self._passing: Passing | None = None
+        self._is_stream = False  # one that is counted
+        self._has_looked = False  # at a stream that had not begun
+        self._has_ended = False
 
     def begin(self) -> None:
-        """Admit its caller, and have its body held."""
+        """Admit its caller, have its body held, and send it: as far as what is here of it allows."""
         try:
-            self._path.admit(self)
+            self._admit()
         except Exception as problem:
-            self.problem = problem
+            self._problem = problem
             self.exchange.need_task()
 
-    def send_in_turn(self) -> None:
-        """Send it likewise, when there is time for it."""
-        self._path.in_turn(self.send)
+    def _admit(self) -> None:
+        path, exchange, recording, remembered = self._path, self.exchange, self.recording, self._remembered
+        introduction, target = remembered.introduction, remembered.messages_at
+        assert introduction is not None
+        assert target is not None
+        recording.asker, recording.form = introduction.asker, introduction.form
+        recording.call = path.gateway.admitted(exchange, MESSAGES, target, introduction)
+        if exchange.hold_without_task(path.max_body, path.budget, self._body_is_here):
+            self._body_is_here()
 
-    def send(self) -> None:
-        """Send it, if it goes to Anthropic: its body is here, or will not be had."""
-        if self.has_ended:
+    def _body_is_here(self) -> None:
+        """Send it soon, or find out that the body will not be had."""
+        if self._path.tally.under_way <= CROWD:
+            self._send()
+        else:
+            self._path.take_later(self._send)
+
+    def _send(self) -> None:
+        if self._has_ended:
             return
         try:
-            self.sent = self._path.send(self)
+            self._sent = self._sent_to_anthropic()
         except Exception as problem:
-            self.problem = problem
-        if self.sent is None:
+            self._problem = problem
+        if self._sent is None:
             self.exchange.need_task()
 
-    def pass_on_in_turn(self) -> None:
-        """Pass the answer on likewise, when there is time for it."""
-        self._path.in_turn(self.pass_on)
+    def _sent_to_anthropic(self) -> RequestSent | None:
+        """Send it to Anthropic, if that is where it goes and nothing has to be waited for."""
+        path, call, body = self._path, self.recording.call, self.exchange.held
+        if call is None or body is None:
+            return None
+        call.body = body
+        if path.gateway.parse(call) is not None or path.gateway.lane_of(call) != "anthropic":
+            return None
+        call.route.lane = "anthropic"
+        return path.lane.send(call, self._head_is_here)
 
-    def pass_on(self) -> None:
-        """Begin to pass on the answer, if it is a success as far as it is here."""
-        if self.has_ended or self.sent is None:  # the connection that it aborted reports its end
+    def _head_is_here(self) -> None:
+        """Pass the answer on soon, or find out that there is none yet."""
+        if self._path.tally.under_way <= CROWD:
+            self._pass_on()
+        else:
+            self._path.take_later(self._pass_on)
+
+    def _pass_on(self) -> None:
+        if self._has_ended or self._sent is None:  # the connection that it aborted reports its end
             return
         try:
-            if self._path.pass_on(self, self.sent):
+            if self._passes_on(self._sent):
                 return
         except Exception as problem:
-            self.problem = problem
-            self.sent.connection.abort()
+            self._problem = problem
+            self._sent.connection.abort()
         self.exchange.need_task()
 
-    def end(self, failure: UpstreamFailed | None) -> None:
+    def _passes_on(self, sent: RequestSent) -> bool:
+        """Begin to pass on a success, or wait for more of a stream. Return whether no task is needed."""
+        lane, call = self._path.lane, self.recording.call
+        # After an interim answer, the two connections hold each other up.
+        if self.exchange.source is not None or call is None:
+            return False
+        answer = lane.success(sent)
+        if answer is None:
+            return self._waits_for_more(sent)
+        if answer.is_stream:
+            self._is_stream = True
+            self._path.tally.stream_began()
+        passing = self._passing = lane.begin_to_pass_on(call, answer)
+        lane.succeeded(call, answer)  # the client does not wait for it
+        if passing.has_all:
+            self._end(None)
+        else:
+            passing.call_with_all(self._end)
+        return True
+
+    def _waits_for_more(self, sent: RequestSent) -> bool:
+        """Wait once for more of a stream that has just begun: its head often comes before the first event."""
+        head = sent.connection.head
+        if head is None or head.status != 200 or sent.connection.body_done or self._has_looked:
+            return False
+        self._has_looked = True
+        sent.connection.call_with_head(self._pass_on, _FIRST_EVENT_WITHIN)
+        return True
+
+    def _end(self, failure: UpstreamFailed | None) -> None:
         """End: all of the answer is passed on, or its upstream has failed."""
-        if self.has_ended:
+        if self._has_ended:
             return
         try:
-            self._path.end(self, failure)
+            assert self._passing is not None
+            failure = self._passing.end(failure)
+            self._has_ended = True
+            self._leave()
+            self._path.lane.passed_on(failure)
+            self._path.gateway.ended(self.exchange, self.recording, self.exchange.status)
         except Exception:  # nothing would be left to do for a task
             logger.exception("a request could not be answered: this is a fault of the gateway")
             if not self.exchange.finished:
                 self.exchange.abort()
 
+    def _leave(self) -> None:
+        tally = self._path.tally
+        if self._is_stream:
+            tally.stream_ended()
+        tally.under_way -= 1
+
     async def answer(self) -> int:
         """Go on with what was sent. Return the status; 0 if nothing was, and all is as if it had not been begun."""
-        if self.problem is not None:
-            raise self.problem
-        return await self._path.answer(self, self.sent) if self.sent is not None else 0
+        if self._problem is not None:
+            raise self._problem
+        call = self.recording.call
+        return await self._path.lane.answer(call, self._sent) if call is not None and self._sent is not None else 0
 
     def cancel(self) -> None:
         """End it: its client has gone."""
-        if self.has_ended:
+        if self._has_ended:
             return
-        self.has_ended = True
-        if self.sent is not None:
-            self.sent.connection.abort()
-        self._path.cancelled(self)
+        self._has_ended = True
+        if self._sent is not None:
+            self._sent.connection.abort()
+        self._path.gateway.cut_off(self.exchange, self.recording)
+        self._leave()
 
     def go_on(self) -> Coroutine[Any, Any, None]:
         """Return what answers it in a task, from where it is."""
-        return self._path.go_on(self)
+        return self._path.gateway.handle(self.exchange, self._remembered, self)
 
 
 class Decides(Protocol):
@@ -160,50 +227,36 @@ class StraightPath:
         max_body: int,
         budget: Budget,
     ) -> None:
-        self._gateway = gateway
-        self._lane = lane
+        self.gateway = gateway
+        self.lane = lane
+        self.tally = tally
+        self.max_body = max_body
+        self.budget = budget
         self._recorder = recorder
-        self._tally = tally
-        self._max_body = max_body
-        self._budget = budget
         self._loop = asyncio.get_running_loop()
         self._steps: list[Callable[[], None]] = []
 
     def begin(self, exchange: Exchange, remembered: Remembered) -> Underway | None:
         """Begin to answer a request; None if it asks for anything else than a message, or is not as usual."""
         head = exchange.head
-        if head.likeness is None or head.expects_continue or (head.length or 0) > self._max_body:
+        if head.likeness is None or head.expects_continue or (head.length or 0) > self.max_body:
             return None
         target = remembered.messages_at if head.likeness is remembered.likeness else None
         if target is None:
-            target = remembered.messages_at = self._gateway.messages_at(exchange, remembered)
+            target = remembered.messages_at = self.gateway.messages_at(exchange, remembered)
         introduction = remembered.introduction
-        if not target or introduction is None or self._gateway.asks_for_key(introduction):
+        if not target or introduction is None or self.gateway.asks_for_key(introduction):
             return None
-        self._tally.under_way += 1
+        self.tally.under_way += 1
         straight = Straight(self, exchange, remembered, self._recorder.begin())
         straight.begin()
         return straight
 
-    def admit(self, straight: Straight) -> None:
-        """Admit the caller of a request, and have its body held. Raises Refused."""
-        exchange, recording, remembered = straight.exchange, straight.recording, straight.remembered
-        introduction, target = remembered.introduction, remembered.messages_at
-        assert introduction is not None
-        assert target is not None
-        recording.asker, recording.form = introduction.asker, introduction.form
-        recording.call = self._gateway.admitted(exchange, MESSAGES, target, introduction)
-        if exchange.hold_without_task(self._max_body, self._budget, straight.send_in_turn):
-            self.in_turn(straight.send)
+    def take_later(self, step: Callable[[], None]) -> None:
+        """Take a step in the loop's next turn, with those of others that come until then.
 
-    def in_turn(self, step: Callable[[], None]) -> None:
-        """Take a step: at once, or where much is under way, in the loop's next turn with those that come until then.
-
-        What takes them stays in the processor's caches meanwhile.
+        Where much is under way, what takes them stays in the processor's caches meanwhile.
         """
-        if self._tally.under_way <= _CROWD:
-            step()
-            return
         if not self._steps:
             self._loop.call_soon(self._take_steps)
         self._steps.append(step)
@@ -212,72 +265,3 @@ class StraightPath:
         steps, self._steps = self._steps, []
         for step in steps:
             step()
-
-    def send(self, straight: Straight) -> RequestSent | None:
-        """Send a request to Anthropic, if that is where it goes and nothing has to be waited for."""
-        call = straight.recording.call
-        body = straight.exchange.held
-        if call is None or body is None:
-            return None
-        call.body = body
-        if self._gateway.parse(call) is not None or self._gateway.lane_of(call) != "anthropic":
-            return None
-        call.route.lane = "anthropic"
-        return self._lane.send(call, straight.pass_on_in_turn)
-
-    def pass_on(self, straight: Straight, sent: RequestSent) -> bool:
-        """Begin to pass on a success, or wait for more of a stream. Return whether no task is needed."""
-        call = straight.recording.call
-        # After an interim answer, the two connections hold each other up.
-        if straight.exchange.source is not None or call is None:
-            return False
-        answer = self._lane.success(call, sent)
-        if answer is None:
-            return self._waits_for_more(straight, sent)
-        if answer.is_stream:
-            straight.is_stream = True
-            self._tally.stream_began()
-        straight.passing = self._lane.begin_to_pass_on(call, answer)
-        self._lane.succeeded(call, answer)  # the client does not wait for it
-        if straight.passing.has_all:
-            straight.end(None)
-        else:
-            straight.passing.call_with_all(straight.end)
-        return True
-
-    def _waits_for_more(self, straight: Straight, sent: RequestSent) -> bool:
-        """Wait once for more of a stream that has just begun: its head often comes before the first event."""
-        head = sent.connection.head
-        if head is None or head.status != 200 or sent.connection.body_done or straight.has_looked:
-            return False
-        straight.has_looked = True
-        sent.connection.call_with_head(straight.pass_on, _FIRST_EVENT_WITHIN)
-        return True
-
-    def end(self, straight: Straight, failure: UpstreamFailed | None) -> None:
-        """End an answer and its request."""
-        assert straight.passing is not None
-        failure = straight.passing.end(failure)
-        straight.has_ended = True
-        self._leave(straight)
-        self._lane.passed_on(failure)
-        self._gateway.ended(straight.exchange, straight.recording, straight.exchange.status)
-
-    def _leave(self, straight: Straight) -> None:
-        if straight.is_stream:
-            self._tally.stream_ended()
-        self._tally.under_way -= 1
-
-    async def answer(self, straight: Straight, sent: RequestSent) -> int:
-        """Answer a request that was sent. Return the status."""
-        assert straight.recording.call is not None
-        return await self._lane.answer(straight.recording.call, sent)
-
-    def cancelled(self, straight: Straight) -> None:
-        """End a request whose client has gone."""
-        self._gateway.cut_off(straight.exchange, straight.recording)
-        self._leave(straight)
-
-    def go_on(self, straight: Straight) -> Coroutine[Any, Any, None]:
-        """Return what answers a request in a task, from where it is."""
-        return self._gateway.handle(straight.exchange, straight.remembered, straight)
