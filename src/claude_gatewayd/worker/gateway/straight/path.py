@@ -123,11 +123,12 @@ class Straight:
         answer = lane.success(sent)
         if answer is None:
             return self._waits_for_more(sent)
+        passing = self._passing = lane.begin_to_pass_on(call, answer)
+        # The client does not wait for the rest.
         if answer.is_stream:
             self._is_stream = True
             self._path.tally.stream_began()
-        passing = self._passing = lane.begin_to_pass_on(call, answer)
-        lane.succeeded(call, answer)  # the client does not wait for it
+        lane.succeeded(call, answer)
         if passing.has_all:
             self._end(None)
         else:
