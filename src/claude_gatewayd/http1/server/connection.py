@@ -271,15 +271,12 @@ class ServerConnection(asyncio.Protocol):
             return
         self._in_head = False
         self._read_deadline.clear()
-        request, end = taken
-        exchange = Exchange(self, request)
-        left, behind = b"", len(buffer) - end
-        if exchange.body_done or exchange.head.chunked or behind <= _COPIED:
+        exchange, end, left = Exchange(self, taken[0]), taken[1], b""
+        if exchange.body_done or exchange.head.chunked or len(buffer) - end <= _COPIED:
             buffer = buffer[end:]
             if buffer and not exchange.body_done:
-                buffer = buffer[exchange.feed(buffer) :]
-                if not exchange.body_done:
-                    left, buffer = buffer, b""
+                rest = buffer[exchange.feed(buffer) :]
+                buffer, left = (rest, b"") if exchange.body_done else (b"", rest)
             self._buffer = buffer
         else:  # most of a large body is here: it is not copied once more
             used = exchange.feed(memoryview(buffer)[end:])

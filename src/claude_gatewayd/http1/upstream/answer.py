@@ -31,8 +31,8 @@ class AnswerReader:
     """
 
     __slots__ = (
-        "_buffer", "_held", "_held_size", "_interim", "_interim_left", "_look", "_raw", "_seen_enough", "_silence",
-        "_watch", "_without_body", "body", "head", "phase", "sink",
+        "_buffer", "_held_size", "_interim", "_interim_left", "_look", "_raw", "_seen_enough", "_silence",
+        "_watch", "_without_body", "body", "head", "held", "phase", "sink",
     )  # fmt: skip
 
     def __init__(self, silence: Silence) -> None:
@@ -45,7 +45,7 @@ class AnswerReader:
         self._without_body = False
         self._interim: Callable[[ResponseHead], None] | None = None
         self._interim_left = 0
-        self._held: list[tuple[bytes, Bytes]] = []
+        self.held: list[tuple[bytes, Bytes]] = []
         self._held_size = 0
         self._look: Callable[[Bytes], bool] | None = None
         self._seen_enough: Callable[[], None] | None = None
@@ -69,7 +69,7 @@ class AnswerReader:
         self._watch = None
         self._interim = None
         if self._held_size:
-            self._held = []
+            self.held = []
             self._held_size = 0
 
     # -- the head
@@ -132,13 +132,9 @@ class AnswerReader:
         self.body.done = True
         return True
 
-    def held_begins_with(self, start: bytes) -> bool:
-        """Say whether the first payload that is held begins so."""
-        return bool(self._held) and self._held[0][1][: len(start)] == start
-
     def has_seen(self, look: Callable[[Bytes], bool]) -> bool:
         """Show *look* what is held. Return whether it has seen enough."""
-        return any(look(payload) for _wire, payload in self._held)
+        return any(look(payload) for _wire, payload in self.held)
 
     def look(self, look: Callable[[Bytes], bool], seen_enough: Callable[[], None]) -> None:
         """Show *look* what is held from now on; call *seen_enough* when it has seen enough, or no more can be held."""
@@ -156,17 +152,17 @@ class AnswerReader:
         self.sink = sink
         self._raw = raw
         self._watch = watch
-        for wire, payload in self._held:
+        for wire, payload in self.held:
             if watch is not None:
                 watch(payload)
             if out := wire if raw else payload:
                 sink.write(out)
         if self._held_size:
-            self._held = []
+            self.held = []
             self._held_size = 0
 
     def _hold(self, wire: bytes, payload: Bytes) -> None:
-        self._held.append((wire, payload))
+        self.held.append((wire, payload))
         self._held_size += len(wire)
         if self._look is not None and (self._look(payload) or self.is_full):
             seen_enough = self._seen_enough

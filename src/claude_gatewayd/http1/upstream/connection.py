@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from claude_gatewayd.http1 import tcp
@@ -132,13 +132,10 @@ class UpstreamConnection(asyncio.Protocol):
         """The head of the answer, None while it is not here."""
         return self._answer.head
 
-    def held_begins_with(self, start: bytes) -> bool:
-        """Say whether the first payload that is here begins so."""
-        return self._answer.held_begins_with(start)
-
-    def show(self, sees: Callable[[Bytes], bool]) -> None:
-        """Show *sees* the payload that is here, until it says that it has seen enough. It is kept for `begin_pipe`."""
-        self._answer.has_seen(sees)
+    @property
+    def held(self) -> Sequence[tuple[bytes, Bytes]]:
+        """What is here of the body, kept for `begin_pipe`: its bytes as they came, and their payload."""
+        return self._answer.held
 
     async def look(self, sees: Callable[[Bytes], bool], seconds: float) -> None:
         """Show *sees* the payload that is here and what comes, until it says that it has seen enough.

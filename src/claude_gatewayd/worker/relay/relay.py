@@ -83,12 +83,13 @@ class Answer:
 
     def begins_well(self) -> bool:
         """Say whether what is here of a stream begins with an event, and no error; or it cannot be known."""
-        if self._connection.held_begins_with(events.USUAL_START):  # a coded stream does not
+        held = self._connection.held
+        if held and held[0][1][: len(events.USUAL_START)] == events.USUAL_START:  # a coded stream does not
             return True
         beginning = self._beginning()
         if beginning is None:
             return True
-        self._connection.show(beginning.sees)
+        any(beginning.sees(payload) for _wire, payload in held)
         return beginning.is_known and beginning.first.verdict != "error"
 
     async def error(self, seconds: float) -> tuple[str, str]:
