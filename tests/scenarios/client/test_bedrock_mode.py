@@ -1,14 +1,15 @@
 """What the real Claude Code does in its own Bedrock mode, and nowhere else, with the gateway in Bedrock's place."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from tests.fakes.anthropic_requests import Recorded
 from tests.fakes.bedrock import INVOKE, STREAM, model_of, operation_of
 from tests.scenarios.client import routes
-from tests.scenarios.client.claude import SUBSCRIPTION, Claude, Credential, worked
-from tests.scenarios.client.scene import Scene
+from tests.scenarios.client.claude import SUBSCRIPTION, VERSIONS, Claude, Credential, worked
+from tests.scenarios.client.scene import Scene, in_bedrock_mode
 from tests.scenarios.client.session import Session
 
 pytestmark = [
@@ -96,6 +97,50 @@ def test_auto_mode(scene: Scene, version: str, home: Path) -> None:
     assert (answered.status, "safeguards" in answered.json()) == (200, False)
     assert len(scene.bedrock.refusals) == 1
     scene.bedrock.refusals.clear()
+
+
+@pytest.mark.parametrize(
+    ("version", "route"),
+    [
+        pytest.param(routes.NEWEST, "direct"),  # the oldest offers other tools to a gateway than to Bedrock
+        *(pytest.param(version, "direct", marks=pytest.mark.extended) for version in VERSIONS[1:-1]),
+    ],
+    indirect=True,
+)
+@pytest.mark.parametrize("model", ["opus-4-8", "opus-5-5", "sonnet-4-6"])
+def test_bedrock_receives_what_the_client_itself_would_send(
+    model: str, scene: Scene, version: str, home: Path, tmp_path: Path
+) -> None:
+    """Both for the same turn with a tool: by the gateway, which falls back, and by the client in Bedrock mode."""
+    scene.is_down()
+    own, names = scene.bedrock.models, {"by the gateway": f"claude-{model}"}
+    names["in Bedrock mode"] = next(name for name in own if name.startswith(f"us.anthropic.claude-{model}"))
+    received = []
+    for how, name in names.items():
+        claude = scene.claude(version, home if how == "by the gateway" else tmp_path / "other")
+        if how != "by the gateway":
+            claude = in_bedrock_mode(claude, scene.daemon)
+        worked(claude.ask('[[tool Bash {"command": "echo hi", "description": "say hi"}]]', "--model", name))
+        received.append([form(request) for request in scene.bedrock.requests])
+        scene.forget()
+    ours, theirs = received
+    assert len(ours) == 2
+    assert ours == theirs
+
+
+def form(request: Recorded) -> tuple[str, str | None, Any]:
+    """Return where a request went, the betas of its header, and its body without what differs between two sessions."""
+    body = request.json()
+    assert body.pop("metadata")
+    body["tools"] = [(tool["name"], sorted(tool)) for tool in body["tools"]]
+    system = [block for block in body["system"] if not block["text"].startswith("x-anthropic-billing-header")]
+    body["system"] = [block | {"text": ""} for block in system]  # without what would spoil Bedrock's cache
+    for message in body["messages"]:
+        if isinstance(message["content"], list):
+            message["content"] = [(block["type"], sorted(block)) for block in message["content"]]
+        else:
+            message["content"] = ""
+    return request.path, request.header("anthropic-beta"), body
 
 
 @routes.by("bedrock-mode")
