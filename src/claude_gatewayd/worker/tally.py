@@ -73,10 +73,10 @@ class Tally:
             logger.warning("Bedrock cannot answer: %s", what)
 
     def bedrock_refused(self, what: str) -> None:
-        """Note that it answered, but refused a request for what is in it."""
-        self._bedrock.note(what)
+        """Note that it answered, but refused a request for what is in it; log it unless that was the last failure."""
+        if self._bedrock.note(what):
+            logger.info("Bedrock refuses a request: %s", what)
         self.bedrock_ok()
-        logger.info("Bedrock refuses a request: %s", what)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts as they stand, for JSON. Times are seconds since the epoch."""
@@ -112,9 +112,11 @@ class _Upstream:
         self.note(what)
         return has_changed
 
-    def note(self, what: str) -> None:
+    def note(self, what: str) -> bool:
+        is_new = what != self._failure
         self._last_failure = time.time()
         self._failure = what
+        return is_new
 
     @property
     def state(self) -> str:

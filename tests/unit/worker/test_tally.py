@@ -99,7 +99,9 @@ def test_a_refused_request_is_an_answer(tally: Tally, clock: list[float], caplog
     tally.bedrock_failed("Bedrock cannot be reached")
     clock[0] = 1001.0
     with caplog.at_level("INFO"):
-        tally.bedrock_refused("Bedrock answered ValidationException: no")
+        for _ in range(2):
+            tally.bedrock_refused("Bedrock answered ValidationException: no")
+    assert caplog.messages.count("Bedrock refuses a request: Bedrock answered ValidationException: no") == 1
     found = {"last_success": 1001.0, "last_failure": 1001.0, "failure": "Bedrock answered ValidationException: no"}
     assert tally.snapshot()["bedrock"] == found
     assert "Bedrock answers again" in caplog.messages
