@@ -50,7 +50,7 @@ def test_two_at_once_lose_nothing(fake: FakeAnthropic) -> None:
             assert daemon.ctl("reload").returncode == 0
         print(f"\na burst of signals: {load.found}")
         assert load.found.failed == 0, load.found
-        assert daemon.generation()["number"] > 3
+        assert daemon.generation()["number"] > 2  # by signals too: how many depends on how long a start takes
 
 
 class Size:
