@@ -110,6 +110,13 @@ def needs_account(model: str, params: Mapping[str, Any], variables: Container[st
     )
 
 
+def signing_profile(params: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """Return the AWS profile that LiteLLM signs an entry with, "" for none: a role goes before it."""
+    named = str(params.get("aws_profile_name") or "")
+    named = environ.get(named.removeprefix(REFERENCE), "") if named.startswith(REFERENCE) else named
+    return "" if params.get("aws_role_name") or params.get("api_key") else named
+
+
 def unset_key(model: str, params: Mapping[str, Any], variables: Container[str]) -> str:
     """Return the variable that has an entry's key, if it is not set; "" otherwise. At Bedrock the account stands in."""
     return "" if is_at_bedrock(model, params.get("custom_llm_provider")) else _unset(params.get("api_key"), variables)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from claude_gatewayd import paths
 from claude_gatewayd.aws.facts import Failure
-from claude_gatewayd.aws.profiles.source import KeySource, ca_bundle, read_profiles
+from claude_gatewayd.aws.profiles.source import KeySource, ca_bundle, config_files, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import is_sso, sso_profile
 from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.aws.sso import token_cache
@@ -196,10 +196,12 @@ def own_models(file: str, environ: Mapping[str, str]) -> dict[str, OwnModel]:
         params = entry.get("litellm_params") if isinstance(entry, dict) else None
         if isinstance(params, dict) and isinstance(params.get("model"), str):
             name, model = str(entry.get("model_name")), params["model"]
+            profile = litellm_keys.signing_profile(params, environ)
             one = OwnModel(
                 model,
                 litellm_keys.needs_account(model, params, environ),
                 litellm_keys.unset_key(model, params, environ),
+                profile if profile and profile not in read_profiles(config_files(environ)).profiles else "",
             )
             before = models.get(name)  # LiteLLM asks one of them at random
             lacks_less = before is None or before[1:] > one[1:]

@@ -55,6 +55,9 @@ def _of(old: OldName, file: str, now: answers.NameAnswer, lacking: Lacking) -> F
     if now.unset:
         why = f"clients that use it fail: LiteLLM has it, but {now.unset} is not set where the daemon runs"
         return Finding(_CHECK, "fail", nothing, why, f"claude-gatewayctl install    # in a shell with {now.unset}")
+    if now.no_profile:
+        why = f"clients that use it fail: LiteLLM has it, but there is no AWS profile {one_line(now.no_profile)}"
+        return Finding(_CHECK, "fail", nothing, why, f"aws configure sso --profile {quote(one_line(now.no_profile))}")
     who = _WHO[now.provider]
     as_model = f" as {now.model}" if now.model not in (old.name, *old.models) else ""
     before = answers.before(old.models)

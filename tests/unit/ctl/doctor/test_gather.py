@@ -34,7 +34,8 @@ model_list:
   - {model_name: nova, litellm_params: {model: bedrock/amazon.nova-pro-v1:0}}
   - {model_name: keyed, litellm_params: {model: bedrock/x, aws_access_key_id: a, aws_secret_access_key: b}}
   - {model_name: pool, litellm_params: {model: bedrock/x}}
-  - {model_name: pool, litellm_params: {model: bedrock/x, aws_profile_name: Chat}}
+  - {model_name: pool, litellm_params: {model: bedrock/x, aws_profile_name: os.environ/MINE}}
+  - {model_name: gone, litellm_params: {model: bedrock/x, aws_profile_name: Gone}}
   - {model_name: rank, litellm_params: {model: bedrock/cohere.rerank-v3-5:0}}
   - {model_name: gpt, litellm_params: {model: openai/gpt-5}}
   - {model_name: theirs, litellm_params: {model: openai/x, api_key: os.environ/NOT_SET}}
@@ -44,10 +45,13 @@ model_list:
 def test_ones_own_models_and_which_of_them_need_the_account(tmp_path: Path) -> None:
     file = tmp_path / "claude-gateway.yaml"
     file.write_text(MODELS)
-    assert own_models(str(file), {}) == {
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text("[profile Chat]\nregion = us-east-1\n")
+    assert own_models(str(file), {"HOME": str(tmp_path), "MINE": "Chat"}) == {
         "nova": OwnModel("bedrock/amazon.nova-pro-v1:0", needs_account=True),
         "keyed": OwnModel("bedrock/x"),
         "pool": OwnModel("bedrock/x"),  # LiteLLM asks one of the two
+        "gone": OwnModel("bedrock/x", no_profile="Gone"),
         "gpt": OwnModel("openai/gpt-5"),
         "theirs": OwnModel("openai/x", unset="NOT_SET"),
     }

@@ -62,6 +62,13 @@ def test_without_its_key_a_model_is_answered_by_nobody() -> None:
     assert found.mend == "claude-gatewayctl install    # in a shell with OPENAI_API_KEY"
 
 
+def test_with_a_profile_that_does_not_exist_a_model_is_answered_by_nobody() -> None:
+    own = {"team": OwnModel("bedrock/x", no_profile="Team Dev")}
+    (found,) = imported.compare([Imported(FILE, (OldName("team", ("bedrock/x",)),))], CONFIG, own, Lacking())
+    assert (found.state, found.mend) == ("fail", "aws configure sso --profile 'Team Dev'")
+    assert found.why == "clients that use it fail: LiteLLM has it, but there is no AWS profile Team Dev"
+
+
 def test_when_all_are_answered_the_record_is_done_with() -> None:
     names = (OldName("best", ("anthropic/claude-opus-4-8",)),)
     *_, last = imported.compare([Imported(FILE, names)], CONFIG, {}, Lacking("aws configure sso", "aws configure sso"))

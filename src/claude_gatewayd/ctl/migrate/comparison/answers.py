@@ -15,12 +15,13 @@ class OwnModel(NamedTuple):
     """A model of [litellm] config.
 
     *needs_account*: only where there is an AWS account can it be answered. *unset* is the variable that has its key,
-    if it is not set.
+    if it is not set, *no_profile* the AWS profile that it names, if that does not exist.
     """
 
     model: str
     needs_account: bool = False
     unset: str = ""
+    no_profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class NameAnswer:
     model: str = ""
     needs_account: bool = False
     unset: str = ""
+    no_profile: str = ""
 
 
 def answer(name: str, config: Config, own_models: Mapping[str, OwnModel]) -> NameAnswer:
