@@ -116,7 +116,7 @@ def test_a_squatter_that_relays_to_the_real_gateway_is_found_out(theirs: Daemon)
 
 
 def test_ones_own_gateway_is_ones_own(theirs: Daemon) -> None:
-    assert theirs.status()["proven"] is True
+    assert theirs.status_printed()["proven"] is True
     assert "WARNING" not in theirs.ctl("status").stdout
     assert theirs.ctl("configure-claude").returncode == 0
     assert "is not yours" not in theirs.ctl("doctor").stdout
@@ -128,7 +128,7 @@ def test_it_proves_also_while_it_cannot_serve() -> None:
         Daemon(config="[listen]\nmax_body = true\n", inherited=sock) as daemon,
     ):
         wait_until(lambda: daemon.status()["state"] == "refusing", describe=daemon.describe)
-        assert daemon.status()["proven"] is True
+        assert daemon.status_printed()["proven"] is True
 
 
 def test_the_key_is_sent_to_nobody_who_asks_for_it(theirs: Daemon) -> None:
