@@ -18,12 +18,12 @@ run:             ## serve in the foreground, on 127.0.0.1:47000
 test:            ## run the tests, with the real Claude Code and SDKs; TESTS takes arguments of pytest
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python scripts/fetch-clients
-	@$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-extended:   ## run what make test leaves out: more versions of Claude Code
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python scripts/fetch-clients
-	@$(BIN)/pytest -n 2 --dist loadfile -m extended $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m extended $(TESTS)
 
 check:           ## check format, lint and types
 	@$(PYTHON) scripts/bootstrap dev
