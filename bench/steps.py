@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from claude_gatewayd.http1.flow import Source
 
 _TIMES, _REPEATED = 100, 400
-_ANSWER_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_011BENCH0000000000000001\r\n"
-    b"anthropic-organization-id: 00000000-0000-4000-8000-000000000001\r\n"
-    b"anthropic-ratelimit-unified-status: allowed\r\nanthropic-ratelimit-unified-5h-utilization: 0.25\r\n"
-    b"anthropic-ratelimit-unified-5h-reset: 1900000000\r\nanthropic-ratelimit-unified-7d-utilization: 0.10\r\n"
-    b"anthropic-ratelimit-unified-representative-claim: five_hour\r\ncontent-length: 402\r\n\r\n"
-)
-_ANSWER = (  # as upstream.c gives it
+ANSWER = (  # as upstream.c gives it
     b'{"model":"claude-sonnet-4-5-20250929","id":"msg_01BENCH","type":"message","role":"assistant","content":[{"type":'
     b'"text","text":"Hello from the upstream of the benchmarks."}],"stop_reason":"end_turn","stop_sequence":null,'
     b'"usage":{"input_tokens":12,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":8,'
     b'"service_tier":"standard"}}'
 )
+ANSWER_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_011BENCH0000000000000001\r\n"
+    b"anthropic-organization-id: 00000000-0000-4000-8000-000000000001\r\n"
+    b"anthropic-ratelimit-unified-status: allowed\r\nanthropic-ratelimit-unified-5h-utilization: 0.25\r\n"
+    b"anthropic-ratelimit-unified-5h-reset: 1900000000\r\nanthropic-ratelimit-unified-7d-utilization: 0.10\r\n"
+    b"anthropic-ratelimit-unified-representative-claim: five_hour\r\ncontent-length: %d\r\n\r\n"
+) % len(ANSWER)
 
 
 class _Nobody:
@@ -91,7 +91,7 @@ async def main() -> None:
     text = message[: -len(content)]
     repeated, kept, origin = RepeatedHead(), KeptLines(), Origin.of("http://127.0.0.1:1")
     request = repeated.parse(text)
-    fields = head.parse_response(_ANSWER_HEAD).fields
+    fields = head.parse_response(ANSWER_HEAD).fields
     drop = head.HOP_BY_HOP
     nobody = _Nobody()
     who = asker(request.fields)
@@ -100,8 +100,8 @@ async def main() -> None:
         exchange = Exchange(nobody, request)
         exchange.feed(content)
         exchange.hold_without_task(1 << 20, Budget(1 << 20), lambda: None)
-        exchange.start(200, b"OK", [b"content-length: 402"])
-        exchange.write(_ANSWER)
+        exchange.start(200, b"OK", [b"content-length: %d" % len(ANSWER)])
+        exchange.write(ANSWER)
         exchange.finish()
 
     def call() -> Call:
@@ -109,7 +109,7 @@ async def main() -> None:
 
     def record() -> None:
         made = call()
-        made.route.meter.see_whole(_ANSWER)
+        made.route.meter.see_whole(ANSWER)
         ended = facts(Recording(1.0, 1.0, made, False, who, "oauth"), exchange, 200, 2.0)
         usage_record("0" * 25, "me@here", ended, lambda *_: 0.1)
 
@@ -123,10 +123,10 @@ async def main() -> None:
     deadline.set(500.0)
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
         ("limit: a request's head by llhttp", lambda: httptools.HttpRequestParser(_Lines()).feed_data(text)),
-        ("limit: an answer's head by llhttp", lambda: httptools.HttpResponseParser(_Lines()).feed_data(_ANSWER_HEAD)),
+        ("limit: an answer's head by llhttp", lambda: httptools.HttpResponseParser(_Lines()).feed_data(ANSWER_HEAD)),
         ("a request's head, the first of its like", partial(head.parse_request, text)),
         ("a request's head, the same again", partial(repeated.parse, text)),
-        ("an answer's head: llhttp, lines, framing", partial(head.parse_response, _ANSWER_HEAD)),
+        ("an answer's head: llhttp, lines, framing", partial(head.parse_response, ANSWER_HEAD)),
         ("the head for the upstream", lambda: outgoing_request(request, b"/v1/messages", content, origin, kept=kept)),
         ("the head for the client", lambda: head.write_response(200, b"OK", fields.all_but(drop))),
         ("an exchange: body held, answer written", hold),
