@@ -18,7 +18,7 @@ from claude_gatewayd.ctl.claude_code import lock, obstacles, settings
 from claude_gatewayd.ctl.claude_code.destinations import leads_to_bedrock_mode
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import Change, EditedSettings, GatewayTarget, MemberHistory
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.system import files, small_file
 from claude_gatewayd.system.addresses import to_bind
 
@@ -228,9 +228,11 @@ def _store(environ: Mapping[str, str]) -> Path:
 
 
 def _cannot(what: str, path: Path, error: OSError) -> GatewayError:
-    return GatewayError(
-        f"cannot {what} {path}: {(error.strerror or str(error)).lower()}", f"ls -ld {quote(str(path.parent))}"
-    )
+    why = (error.strerror or str(error)).lower()
+    if path.is_symlink():  # as by a manager of dot files, whose store may be read-only
+        real = Path(os.path.realpath(path))
+        return GatewayError(f"cannot {what} {real}, where {path} leads to: {why}", list_command(real.parent, real))
+    return GatewayError(f"cannot {what} {path}: {why}", list_command(path.parent))
 
 
 def _decoded(data: bytes | None) -> str:

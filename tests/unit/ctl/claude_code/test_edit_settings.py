@@ -287,6 +287,24 @@ def test_where_it_may_not_write(environ: dict[str, str], file: Path) -> None:
     assert file.read_text() == ORIGINAL
 
 
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_where_the_file_is_in_a_store_that_is_read_only(environ: dict[str, str], file: Path) -> None:
+    """As by a manager of dot files: it is the store that cannot be written, not the directory of the link."""
+    store = file.parent.parent / "store"
+    store.mkdir()
+    (store / "settings.json").write_text("{}")
+    store.chmod(0o500)
+    file.parent.mkdir(exist_ok=True)
+    file.symlink_to(store / "settings.json")
+    with pytest.raises(GatewayError) as caught:
+        edit_settings.configure(environ, TARGET)
+    store.chmod(0o700)
+    assert caught.value.message == (f"cannot write {store}/settings.json, where {file} leads to: permission denied")
+    assert caught.value.hint == f"ls -ld {store} {store}/settings.json"
+    assert (store / "settings.json").read_text() == "{}"
+    assert file.is_symlink()
+
+
 def test_many_at_once_and_a_client_that_takes_no_lock(environ: dict[str, str], file: Path) -> None:
     """As 2.1.197 writes: read, change, rename. Nothing of either side is lost for good, and no half file is seen."""
     file.write_text(ORIGINAL)
