@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-_REFERENCE = re.compile(r"os\.environ/([A-Za-z_]\w*)|\$\{([A-Za-z_]\w*)(?::?-([^}]*))?\}", re.ASCII)
+# What may stand in ${NAME:-default}: references too, three deep.
+NESTED = r"(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*"
+_REFERENCE = re.compile(rf"os\.environ/([A-Za-z_]\w*)|\$\{{([A-Za-z_]\w*)(?::?-({NESTED}))?\}}", re.ASCII)
 _WHOLE = re.compile(r"\$\{([A-Za-z_]\w*)\}\Z", re.ASCII)
 
 
@@ -23,10 +25,12 @@ def resolve(raw: Any, environ: Mapping[str, str]) -> Resolved:
 
     def value(found: re.Match[str]) -> str:
         name = found[1] or found[2]
-        text = environ.get(name) or found[3]
-        if text is None:
-            unset.append(name)
-        return text or ""
+        if text := environ.get(name):
+            return text
+        inner = resolve(found[3], environ)
+        if found[3] is None or inner.unset:
+            unset.append(inner.unset or name)
+        return inner.value or ""
 
     text = _REFERENCE.sub(value, raw)
     return Resolved(None, unset[0]) if unset else Resolved(text)
@@ -53,8 +57,6 @@ def unset(raw: Any, environ: Mapping[str, str]) -> Iterator[str]:
         for inner in raw:
             yield from unset(inner, environ)
     elif isinstance(raw, str):
-        yield from (
-            found[1] or found[2]
-            for found in _REFERENCE.finditer(raw)
-            if not environ.get(found[1] or found[2]) and found[3] is None
-        )
+        for found in _REFERENCE.finditer(raw):
+            if not environ.get(name := found[1] or found[2]):
+                yield from (name,) if found[3] is None else unset(found[3], environ)

@@ -25,6 +25,9 @@ ENVIRON = {"REGION": "eu-west-1", "MODEL": "glm-5", "EMPTY": ""}
         ("${EMPTY-default}", "default", ""),
         ("${NOWHERE:-}", "", ""),
         ("bedrock/${REGION}/${NOWHERE:-x}", "bedrock/eu-west-1/x", ""),
+        ("${NOWHERE:-${REGION}}", "eu-west-1", ""),
+        ("${REGION:-${NOWHERE}}", "eu-west-1", ""),
+        ("${NOWHERE:-${EMPTY:-${LOST}}}", None, "LOST"),
     ],
 )
 def test_a_value_with_its_variables(raw: Any, value: Any, unset: str) -> None:
@@ -41,3 +44,5 @@ def test_what_litellm_is_left_keeps_secrets_out_of_the_file() -> None:
 def test_the_variables_without_a_value_at_any_depth() -> None:
     raw = {"a": "os.environ/NOWHERE", "b": ["${OTHER}", {"c": "${REGION}"}], "d": "${X:-y}", "e": 3}
     assert list(references.unset(raw, ENVIRON)) == ["NOWHERE", "OTHER"]
+    assert list(references.unset("${NOWHERE:-${LOST}}", ENVIRON)) == ["LOST"]
+    assert list(references.unset("${REGION:-${LOST}}", ENVIRON)) == []

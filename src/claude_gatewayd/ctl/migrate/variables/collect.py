@@ -17,6 +17,7 @@ from claude_gatewayd.ctl.migrate.variables import compose_file, dotenv_file, mak
 from claude_gatewayd.ctl.migrate.variables.assignment import Assignment
 from claude_gatewayd.system import small_file
 
+_UNREADABLE = "\ufffd"  # what stands for bytes that are not UTF-8
 _WANTED = ("AWS_", "LITELLM_", "DATABASE_URL")
 _REFERENCE = re.compile(r"\bos\.environ/([A-Za-z_]\w*)|\$\{([A-Za-z_]\w*)", re.ASCII)
 
@@ -63,7 +64,9 @@ def decide(
     for name, those in ranked.items():
         first = those[0]
         shells = environ.get(name) if first not in before else None
-        if first.value is None and environ.get(name):  # as the note below asks for
+        if first.value is not None and _UNREADABLE in first.value:
+            notes.append((first.file, Translation(first.line, name, UNKNOWN, "its value is not UTF-8 text")))
+        elif first.value is None and environ.get(name):  # as the note below asks for
             first = first._replace(value=environ[name])
             found.append(first)
         elif first.value is None:

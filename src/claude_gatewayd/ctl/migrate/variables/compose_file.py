@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd.ctl.migrate.document import YamlPath, lines_of
+from claude_gatewayd.ctl.migrate.references import NESTED
 from claude_gatewayd.ctl.migrate.variables import dotenv_file
 from claude_gatewayd.ctl.migrate.variables.assignment import Assignment
 from claude_gatewayd.system import bounded_yaml
@@ -18,7 +19,8 @@ OVERRIDES = (
 _MOST_SERVICES = 100
 _MOST_FILES = 20
 _REFERENCE = re.compile(
-    r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<more>[^{}]*))?\})",
+    r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)"
+    rf"|\{{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<more>{NESTED}))?\}})",
     re.ASCII,
 )
 
@@ -61,12 +63,14 @@ def interpolated(text: str, environ: Mapping[str, str]) -> str | None:
         nonlocal lacks
         if match["escaped"]:
             return "$"
-        found, how, more = environ.get(match["bare"] or match["name"]), match["how"] or "", match["more"] or ""
+        found, how = environ.get(match["bare"] or match["name"]), match["how"] or ""
         is_set = bool(found) if how.startswith(":") else found is not None
         lacks = lacks or (how.endswith("?") and not is_set)
-        if how.endswith("+"):
-            return more if is_set else ""
-        return found or "" if is_set or not how.endswith("-") else more
+        if how.endswith("+") is is_set and how.endswith(("+", "-")):
+            more = interpolated(match["more"], environ)
+            lacks = lacks or more is None
+            return more or ""
+        return (found or "") if is_set and not how.endswith("+") else ""
 
     resolved = _REFERENCE.sub(value, text)
     return None if lacks else resolved

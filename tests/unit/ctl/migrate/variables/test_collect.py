@@ -26,6 +26,7 @@ def of(file: str, value: str | None, name: str = "AWS_PROFILE") -> list[Assignme
         ([], of("Makefile", None), [], {"AWS_PROFILE": "b"}, "b", []),  # as the note asks for
         ([], [], of(".env", "a", "PATH"), {}, None, []),
         ([], [], of(".env", "a") + of(".env", "b"), {}, "b", []),
+        ([], [], of(".env", "caf\ufffd"), {}, None, [".env"]),  # it was saved in Latin-1
     ],
 )
 def test_which_one_counts(

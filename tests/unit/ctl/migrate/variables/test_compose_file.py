@@ -26,6 +26,8 @@ LITELLM = "services:\n  llm:\n    image: ghcr.io/berriai/litellm:main\n"
          {"A": "shell", "B": "x", "C": "", "D": "x", "E": "$X"}),
         ("    environment: {A: '${AWS_PROFILE:+y}', B: '${GONE:?must be set}', C: '${1}'}",
          {"A": "y", "B": None, "C": "${1}"}),
+        ("    environment: {A: '${GONE:-${LOST:-deep}}', B: '${AWS_PROFILE:-${GONE}}', C: '${GONE:-$$X}'}",
+         {"A": "deep", "B": "shell", "C": "$X"}),
         ("    environment: 3", {}),
         ("    environment: {A: [1]}", {}),
     ],
