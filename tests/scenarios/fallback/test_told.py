@@ -67,8 +67,7 @@ def test_a_failure_of_bedrocks(stage: Stage, kind: str, path: str) -> None:
     reply = stage.ask(turn(model=FORCED) if path != CHAT else chat(FORCED), path=path)
     assert reply.status >= 400, reply
     assert told(reply) == ("bedrock", "none")
-    if path != CHAT:
-        assert reply.headers["x-gateway-bedrock"] == stage.daemon.status()["bedrock"]["transport"]
+    assert reply.headers["x-gateway-bedrock"] == stage.daemon.status()["bedrock"]["transport"]
     assert reply.headers["x-litellm-model-api-base"] == stage.bedrock.url
     stage.bedrock.refusals.clear()
 

@@ -161,6 +161,10 @@ def test_a_litellm_that_hangs_is_done_without_until_it_goes_on(tmp_path: Path) -
             doctor = json.loads(daemon.ctl("doctor", "--json").stdout)["findings"]
             (found,) = [one for one in doctor if one["check"] == "LiteLLM"]
             assert (found["state"], found["found"]) == ("fail", "does not respond")
+            refused = stage.ask(CHAT, path="/v1/chat/completions")
+            assert refused.status == 503
+            assert "LiteLLM does not respond: a callback" in refused.json["error"]["message"]
+            assert stage.ask(turn(model="of-next-year")).headers["x-gateway-upstream"] == "anthropic"
         finally:
             go_on.touch()
         wait_until(lambda: state(stage) == ("ready", "litellm"), describe=daemon.describe)

@@ -117,6 +117,8 @@ class Engine:
 
     async def ready(self, seconds: float) -> None:
         """Start it if necessary, and return when it serves. Raises EngineFailed, after *seconds* at the latest."""
+        if self.hangs:
+            raise EngineFailed(f"LiteLLM {_HANGS}", "claude-gatewayctl reload")
         if self.state == "ready":
             return
         self.start()

@@ -90,6 +90,8 @@ def test_one_whose_loop_is_blocked_hangs_until_it_goes_on() -> None:
         assert not await it.responds(0.01)
         assert not await it.responds(0.01)
         assert it.hangs
+        with pytest.raises(EngineFailed, match="LiteLLM does not respond"):
+            await it.ready(5)
         assert it.state == "ready"
         assert it.snapshot()["why"] == "does not respond: a callback of [litellm] config may block its event loop"
         app.goes_on()

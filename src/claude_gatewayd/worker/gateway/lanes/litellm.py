@@ -86,7 +86,8 @@ class LiteLLMLane:
         try:
             await self._engine.ready(_LOAD_TIMEOUT)
         except EngineFailed:
-            return True  # `answer` reports it; the request is not for Anthropic
+            if self._engine.state != "ready":  # where it hangs, the configuration is known
+                return True  # `answer` reports it; the request is not for Anthropic
         return call.model in self._engine.model_names
 
     async def answer(self, call: Call) -> int:
