@@ -135,7 +135,7 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
         assert tomllib.loads(person.daemon.config_file.read_text())["bedrock"] == {"profile": ADMIN}
         assert person.daemon.url in person.settings.read_text()
 
-        before = {path: (person.home / path).stat() for path in person.files_of_ours() if "/s/" not in path}
+        before = {path: (person.home / path).stat() for path in person.files_of_ours() if "/ledger" not in path}
         with person.setup("--no-test") as terminal:
             terminal.answer("Which profile for Bedrock? [1]")
             terminal.answer("AWS region for Bedrock? [us-west-2]")
