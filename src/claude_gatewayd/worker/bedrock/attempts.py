@@ -52,12 +52,11 @@ class BedrockAttempts:
             try:
                 keys = await self._keeper.keys()  # those that LiteLLM will sign with, nearly always
                 answer = await transport.ask(shaped, target, keys, stream=stream, large=question.large, seconds=seconds)
-                if isinstance(answer, BedrockFailure):
-                    answer = answer._replace(transport=transport.name)
-                else:
+                if not isinstance(answer, BedrockFailure):
                     if texts:
                         self._learned.learn(target.model, attempt.refused[len(known) :], "; ".join(texts))
                     return BedrockAnswered(answer, shaped.schema, transport.name)
+                answer = answer._replace(transport=transport.name)
                 if bedrock_errors.is_key_refused(answer):
                     if not await rejections.has_other_keys(keys, answer.message):
                         return answer._replace(hint=self._keeper.snapshot().hint)
