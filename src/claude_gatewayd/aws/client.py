@@ -61,6 +61,10 @@ class AwsCall(NamedTuple):
     arguments: dict[str, Any]
     keys: dict[str, str]
 
+    def __repr__(self) -> str:
+        """Return it without what is secret."""
+        return f"AwsCall({self.service!r}, {self.operation!r})"
+
 
 AskAws = Callable[[AwsCall, Egress], dict[str, Any]]  # it raises CallFailed
 

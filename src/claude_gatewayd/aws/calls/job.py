@@ -33,6 +33,10 @@ class CallJob(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str = ""
     place: str = ""
 
+    def __repr__(self) -> str:
+        """Return it without what is secret."""
+        return f"CallJob({self.service!r}, {self.operation!r})"
+
     @classmethod
     def of(cls, asked: AwsCall, egress: Egress) -> "CallJob":
         """Return the job for a call."""
@@ -63,6 +67,10 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     hint: str = ""
     code: str = ""
+
+    def __repr__(self) -> str:
+        """Return it without what is secret."""
+        return f"CallReport({self.kind!r}, {self.code!r})"
 
     @classmethod
     def of_failure(cls, failed: CallFailed) -> "CallReport":

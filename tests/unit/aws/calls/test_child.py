@@ -12,6 +12,7 @@ import pytest
 
 from claude_gatewayd.aws import client
 from claude_gatewayd.aws.calls.child import CallsByChild
+from claude_gatewayd.aws.calls.job import CallJob, CallReport
 from claude_gatewayd.aws.client import AwsCall, CallFailed
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.profiles.chain import AssumedRole
@@ -73,6 +74,14 @@ def test_a_role_that_is_assumed(aws: FakeAws, egress: Egress, calls: CallsByChil
     assert validity.ends is not None
     assert validity.ends == pytest.approx(aws.state.now() + aws.lives.keys, abs=5)
     assert assume_role.identity(keys, aws.region, egress, "", calls.ask)[0] == ACCOUNT
+
+
+def test_nothing_secret_is_in_a_text_of_it(aws: FakeAws, egress: Egress) -> None:
+    asked = role_keys(aws, aws.log_in()["accessToken"])._replace(
+        keys={"aws_access_key_id": "x", "aws_secret_access_key": "invented+secret"}
+    )
+    texts = f"{asked!r} {CallJob.of(asked, egress)!r} {CallReport(response=client.ask(asked, egress))!r}"
+    assert not [secret for secret in (*aws.secrets, "invented+secret") if secret in texts]
 
 
 def failure(ask: client.AskAws, asked: AwsCall, egress: Egress) -> tuple[type[CallFailed], str, str, str]:
