@@ -38,6 +38,7 @@ _PROPERTIES = (
 )
 _FOREGROUND = "claude-gatewayd    # runs in a terminal, without a service"
 _EXIT_EXEC = "203"  # systemd.exec(5)
+_ENDS = "it ends with"
 _EXIT_SANDBOX = {"217": "USER", "218": "CAPABILITIES", "226": "NAMESPACE"}  # there, too
 _LOOKS, _LOOK_AGAIN = 5, 0.05
 _SPACES_RESTARTS = 254  # RestartSteps=, RestartMaxDelaySec=
@@ -105,6 +106,9 @@ def state(environ: Mapping[str, str]) -> ServiceState:
         # a start that follows a failed one hides for an instant how that has ended
         if found.trouble or "\nSubState=start\n" not in result.stdout or "\nNRestarts=0\n" in result.stdout:
             break
+    if found.trouble.startswith(_ENDS) and found.program and not os.path.exists(found.program):  # that is why
+        why, hint = _gone(found.program)
+        return replace(found, trouble=why, hint=hint)
     return found
 
 
@@ -150,6 +154,10 @@ def _sandbox(service: Mapping[str, str]) -> str:
     return file if file in service.get("DropInPaths", "") else ""
 
 
+def _gone(program: str) -> tuple[str, str]:
+    return f"{program} is not there any more", "install claude-gatewayd again, then: claude-gatewayctl install"
+
+
 def _waits_to_restart(service: Mapping[str, str]) -> bool:
     """Return whether the service has failed and is to be started again: systemd 254 has more states of that kind."""
     state = service.get("SubState", "")
@@ -174,14 +182,14 @@ def _trouble(
         return f"{who} has port {at[1]}", f"claude-gatewayctl install --port {free_port(int(at[1]))}"
     status = service.get("ExecMainStatus", "")
     if status == _EXIT_EXEC and program:
-        return f"{program} is not there any more", "install claude-gatewayd again, then: claude-gatewayctl install"
+        return _gone(program)
     if service.get("ActiveState") == "failed" or _waits_to_restart(service):
         if status in _EXIT_SANDBOX and (sandbox := _sandbox(service)):
             why = f"the sandbox is not possible here any more (status {status}/{_EXIT_SANDBOX[status]})"
             return why, f"rm {shlex.quote(sandbox)}; claude-gatewayctl install"
         if status == str(starts.EX_UNAVAILABLE):
             return f"{program} could not be started, so the port is closed", "claude-gatewayctl logs -n 20"
-        return f"it ends with {service.get('Result')}, status {status}", "claude-gatewayctl logs -n 20"
+        return f"{_ENDS} {service.get('Result')}, status {status}", "claude-gatewayctl logs -n 20"
     if service.get("SubState") == "start" and failed:  # the script waits before it tries again
         return f"it has ended {failed} times before it could serve", "claude-gatewayctl logs -n 20"
     return "", ""

@@ -93,6 +93,7 @@ def test_a_start_script_that_vanishes(inside: Inside) -> None:
     assert FIX in log
     inside.good("until ! systemctl --user is-active claude-gatewayd.service; do sleep 0.1; done", 20)
     assert not listens(inside), "it stays closed"
+    assert "/bin/claude-gatewayd is not there any more" in inside.run("claude-gatewayctl status").stderr
     inside.good("mv ~/elsewhere ~/.local/share; claude-gatewayctl start")
     assert listens(inside)
 
