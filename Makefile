@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# What is compiled is kept, wherever that is switched off: each process of the tests would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install run test test-extended check bench soak team-trial lock build clean
 
 help:            ## show this list

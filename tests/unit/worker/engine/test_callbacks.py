@@ -1,6 +1,5 @@
 """LiteLLM's own callbacks: the table of their names and packages, beside LiteLLM itself."""
 
-import litellm
 import pytest
 
 from claude_gatewayd.config import litellm_callbacks
@@ -8,6 +7,8 @@ from claude_gatewayd.worker.engine.callbacks import LoadError, load_error
 
 
 def test_the_table_has_the_names_that_litellm_knows() -> None:
+    import litellm  # here, for it takes seconds, and each process of xdist imports all files
+
     assert set(litellm._known_custom_logger_compatible_callbacks) == litellm_callbacks.NEWER_KIND
     assert litellm_callbacks.PACKAGES.keys() <= litellm_callbacks.NEWER_KIND | litellm_callbacks.OLDER_KIND
 
