@@ -1,6 +1,7 @@
 # `make run` and `make test` set up all they need in .venv, from locks of exact versions.
 
 PYTHON ?= python3
+FILES ?= 4
 BIN := .venv/bin
 
 # What is compiled is kept, wherever that is switched off: each process of the tests would compile it anew.
@@ -18,15 +19,15 @@ run:             ## serve in the foreground, on 127.0.0.1:47000
 	@$(PYTHON) scripts/bootstrap run
 	@exec $(BIN)/claude-gatewayd
 
-test:            ## run the tests, with the real Claude Code and SDKs; TESTS takes arguments of pytest
+test:            ## run the tests, with the real Claude Code and SDKs, four files at a time (FILES); TESTS takes arguments of pytest
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python scripts/fetch-clients
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(BIN)/pytest -n $(FILES) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-extended:   ## run what make test leaves out: more versions of Claude Code
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python scripts/fetch-clients
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m extended $(TESTS)
+	@$(BIN)/pytest -n $(FILES) --dist loadfile --no-loadscope-reorder -m extended $(TESTS)
 
 check:           ## check format, lint and types
 	@$(PYTHON) scripts/bootstrap dev
