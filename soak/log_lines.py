@@ -63,12 +63,13 @@ _LINES: Final = (
     _Line("WARNING worker # the circuit of # for claude-"),
     _Line("INFO worker # the circuit of # for claude-"),
     _Line("WARNING worker # Bedrock cannot answer: # could not be reached within # s"),
-    _Line("WARNING worker # Bedrock cannot answer: Bedrock answered ValidationException: Input is too long"),
+    _Line("INFO worker # Bedrock refuses a request: Bedrock answered ValidationException: Input is too long"),
     _Line("INFO worker # Bedrock answers again"),
     _Line("INFO worker # cannot count tokens at Bedrock for "),
     # The last restart of a part may come when nothing is to be written, and a generation may end before it has failed
     # twice, or before the database is back.
     _Line("WARNING worker # cannot write the ledger: Connection refused", -1, None, _RESTARTS, 0.5),
+    _Line("WARNING worker # cannot write the ledger: the database system is not yet accepting connections"),
     _Line("INFO worker # the ledger is written again", -1, None, _RESTARTS, 0.5),
 )  # fmt: skip
 
