@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.leftovers import Run
+from tests.support.mixing import mixed
 
 if TYPE_CHECKING:  # psycopg takes a tenth of a second to import, and few files need it
     from claude_gatewayd.ledger.database import Database
@@ -31,10 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_run] = Run()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse names that differ from run to run: two processes would not agree on what the tests are."""
     if nameless := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"a test is named by an address in memory: {nameless[0]}")
+    if hasattr(config, "workerinput"):
+        ranks = mixed(item.path for item in items)
+        items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
