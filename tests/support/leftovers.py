@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "CLAUDE_GATEWAY_TESTS_TMP"
+_MOST_NAMED: Final = 8  # files
 _WORKER_OF_XDIST = b"exec(eval(sys.stdin.readline()))"
 
 
@@ -30,7 +31,8 @@ class Run:
     def end(self) -> list[str]:
         """End what is left of it; return what that was."""
         deadline = time.monotonic() + self._gone_within
-        while (left := self._processes()) and time.monotonic() < deadline:
+        # A process of xdist may be removing its last directory.
+        while ((left := self._processes()) or os.listdir(self.directory)) and time.monotonic() < deadline:
             time.sleep(0.05)
         found = [f"a process, pid {pid}: {command}" for pid, command in left.items()]
         for pid in left:
@@ -38,7 +40,9 @@ class Run:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 continue  # it has ended
-        found += [f"in {self.directory}: {name}" for name in sorted(os.listdir(self.directory))]
+        for place in sorted(self.directory.iterdir()):
+            files = sorted(str(path.relative_to(place)) for path in place.rglob("*") if not path.is_dir())
+            found.append(f"in {self.directory}: {place.name} ({', '.join(files[:_MOST_NAMED]) or 'no file'})")
         shutil.rmtree(self.directory, ignore_errors=True)
         del os.environ[VARIABLE]
         if self._before is not None:

@@ -35,8 +35,9 @@ def test_a_directory_and_a_socket_are_found_and_removed() -> None:
     run = Run(gone_within=0.0)
     short_directory("kept-").cleanup()
     (run.directory / "d-left").mkdir()
+    (run.directory / "d-left" / "log").touch()
     (run.directory / "notify").touch()
-    assert run.end() == [f"in {run.directory}: d-left", f"in {run.directory}: notify"]
+    assert run.end() == [f"in {run.directory}: d-left (log)", f"in {run.directory}: notify (no file)"]
     assert not run.directory.exists()
     assert os.environ.get(VARIABLE) == before
 
