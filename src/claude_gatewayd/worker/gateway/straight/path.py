@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CROWD = 4  # requests under way: beyond it, steps are taken together
+_CROWD = 4  # requests under way
 _FIRST_EVENT_WITHIN = 0.5  # seconds: then a task waits for it
 
 
@@ -70,10 +70,7 @@ class Straight:
 
     def _body_is_here(self) -> None:
         """Send it soon, or find out that the body will not be had."""
-        if self._path.tally.under_way <= CROWD:
-            self._send()
-        else:
-            self._path.take_later(self._send)
+        self._path.in_turn(self._send)
 
     def _send(self) -> None:
         if self._has_ended:
@@ -98,10 +95,7 @@ class Straight:
 
     def _head_is_here(self) -> None:
         """Pass the answer on soon, or find out that there is none yet."""
-        if self._path.tally.under_way <= CROWD:
-            self._pass_on()
-        else:
-            self._path.take_later(self._pass_on)
+        self._path.in_turn(self._pass_on)
 
     def _pass_on(self) -> None:
         if self._has_ended or self._sent is None:  # the connection that it aborted reports its end
@@ -253,11 +247,14 @@ class StraightPath:
         straight.begin()
         return straight
 
-    def take_later(self, step: Callable[[], None]) -> None:
-        """Take a step in the loop's next turn, with those of others that come until then.
+    def in_turn(self, step: Callable[[], None]) -> None:
+        """Take a step: at once, or where much is under way, in the loop's next turn with those that come until then.
 
-        Where much is under way, what takes them stays in the processor's caches meanwhile.
+        What takes them stays in the processor's caches meanwhile.
         """
+        if self.tally.under_way <= _CROWD:
+            step()
+            return
         if not self._steps:
             self._loop.call_soon(self._take_steps)
         self._steps.append(step)
