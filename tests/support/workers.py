@@ -9,5 +9,12 @@ TWO = "[listen]\nworkers = 2\n"
 
 def all_serve(daemon: Daemon, count: int = 2) -> dict[str, Any]:
     """Wait until a generation has all its workers, and return it."""
-    wait_until(lambda: daemon.status()["state"] == "serving" and len(daemon.generation()["pids"]) == count, 20)
-    return daemon.generation()
+    found: list[dict[str, Any]] = []
+
+    def serve() -> bool:
+        generations = daemon.status()["generations"]  # once: one that serves may die before the next look
+        found[:] = [one for one in generations if one["state"] == "serving" and len(one["pids"]) == count]
+        return bool(found)
+
+    wait_until(serve, 20)
+    return found[0]
