@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -192,6 +193,7 @@ def own_models(file: str, environ: Mapping[str, str]) -> dict[str, OwnModel]:
         return {}
     entries = found.get("model_list") if isinstance(found, dict) else None
     models: dict[str, OwnModel] = {}
+    profiles = cache(lambda: read_profiles(config_files(environ)).profiles)  # read once, and only for who names one
     for entry in entries if isinstance(entries, list) else ():
         params = entry.get("litellm_params") if isinstance(entry, dict) else None
         if isinstance(params, dict) and isinstance(params.get("model"), str):
@@ -201,7 +203,7 @@ def own_models(file: str, environ: Mapping[str, str]) -> dict[str, OwnModel]:
                 model,
                 litellm_keys.needs_account(model, params, environ),
                 litellm_keys.unset_key(model, params, environ),
-                profile if profile and profile not in read_profiles(config_files(environ)).profiles else "",
+                profile if profile and profile not in profiles() else "",
             )
             before = models.get(name)  # LiteLLM asks one of them at random
             lacks_less = before is None or before[1:] > one[1:]
