@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,19 @@ def installation(directory: str) -> dict[str, str]:
         name: f"{head}import sys\nfrom claude_gatewayd.{module}.main import main\nsys.exit(main())\n"
         for name, module in modules.items()
     }
+
+
+def errors_after_the_end(inside: Inside, first: dict[str, Any]) -> str:
+    """Kill a daemon, whose status was *first*, where it cannot start again; return the errors in the log.
+
+    Clients are refused soon, and do not hang.
+    """
+    workers = " ".join(str(one["pid"]) for one in first["generations"])
+    inside.good(f"kill -KILL {first['pid']} {workers}")
+    begun = time.monotonic()
+    inside.good(UNTIL_REFUSED, 30)
+    assert time.monotonic() - begun < 15
+    return inside.good("journalctl --user --quiet --no-pager --output=cat --priority=err -t claude-gatewayd")
 
 
 @pytest.mark.parametrize(
@@ -56,12 +70,7 @@ def test_a_python_that_vanishes(inside: Inside, directory: str, goes: str, why: 
     inside.good(f"chmod +x ~/tools/* && PATH=~/tools:$PATH '{other}/bin/claude-gatewayctl' install")
     first = status(inside)
     inside.good(f"cd '{other}' && {goes}")
-    workers = " ".join(str(one["pid"]) for one in first["generations"])
-    inside.good(f"kill -KILL {first['pid']} {workers}")
-    begun = time.monotonic()
-    inside.good(UNTIL_REFUSED, 30)
-    assert time.monotonic() - begun < 15
-    log = inside.good("journalctl --user --quiet --no-pager --output=cat --priority=err -t claude-gatewayd")
+    log = errors_after_the_end(inside, first)
     assert why in log
     assert FIX in log
     assert "remove ANTHROPIC_BASE_URL (in Bedrock mode CLAUDE_CODE_USE_BEDROCK) and x-gateway-key from" in log
@@ -83,12 +92,7 @@ def test_a_start_script_that_vanishes(inside: Inside) -> None:
     inside.good("claude-gatewayctl install")
     first = status(inside)
     inside.good("mv ~/.local/share ~/elsewhere")
-    workers = " ".join(str(one["pid"]) for one in first["generations"])
-    inside.good(f"kill -KILL {first['pid']} {workers}")
-    begun = time.monotonic()
-    inside.good(UNTIL_REFUSED, 30)
-    assert time.monotonic() - begun < 15
-    log = inside.good("journalctl --user --quiet --no-pager --output=cat --priority=err -t claude-gatewayd")
+    log = errors_after_the_end(inside, first)
     assert f"cannot start {Inside.home}/.local/share/claude-gateway/claude-gatewayd.sh: it is no longer there" in log
     assert FIX in log
     inside.good("until ! systemctl --user is-active claude-gatewayd.service; do sleep 0.1; done", 20)
